@@ -1,0 +1,78 @@
+//! What the engine is asked to do: the validated plan that configuration produces.
+
+use std::sync::Arc;
+
+use crate::model::{CredentialId, EndpointId, Identity, Scope};
+use crate::policy::{BackoffSettings, PolicySettings};
+use crate::schedule::ScheduleSettings;
+
+/// Everything the engine runs. Applying a new plan keeps what did not change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Requests in flight at once, over all streams.
+    pub in_flight_max: u32,
+    /// The streams; names are unique.
+    pub streams: Vec<StreamPlan>,
+    /// The credentials that the streams refer to; ids are unique.
+    pub credentials: Vec<CredentialPlan>,
+}
+
+/// One stream: target × credential × rate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamPlan {
+    /// Its name: the identity that survives a reload.
+    pub name: Arc<str>,
+    /// The name of its target.
+    pub target: Arc<str>,
+    /// The target revision. A different one makes this a new stream.
+    pub endpoint: EndpointId,
+    /// The credential revision. A different one makes this a new stream.
+    pub credential: CredentialId,
+    /// The limit domain.
+    pub domain: Arc<str>,
+    /// Who shares the limit, as far as configuration knows.
+    pub scope: Scope,
+    /// What the stream's requests are keyed by.
+    pub identity: Identity,
+    /// HTTP method.
+    pub method: Arc<str>,
+    /// Path template, with placeholders.
+    pub path_template: Arc<str>,
+    /// Host of the target.
+    pub server_address: Arc<str>,
+    /// Port of the target.
+    pub server_port: u16,
+    /// Whether a message that may have reached the server may be sent again.
+    pub resend_is_safe: bool,
+    /// Requests of this stream in flight at once.
+    pub in_flight_max: u32,
+    /// When its slots are due.
+    pub schedule: ScheduleSettings,
+    /// How it behaves when refused.
+    pub policy: PolicySettings,
+}
+
+/// One credential, as far as the engine cares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CredentialPlan {
+    /// This revision of the credential.
+    pub id: CredentialId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether it has to be fetched.
+    pub token: TokenPlan,
+}
+
+/// How a credential's token comes to be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TokenPlan {
+    /// It is there: static, or none is needed.
+    Static,
+    /// It is fetched from a login server and expires.
+    Fetched {
+        /// The login server: credentials of one server share the gate that a throttled fetch closes.
+        login_host: Arc<str>,
+        /// Delays between failed fetches.
+        backoff: BackoffSettings,
+    },
+}

@@ -1,0 +1,17 @@
+//! Plimsoll: an observability-first daemon that sends messaging traffic at a steady rate, meets
+//! rate limits politely, and tells the whole story in metrics and traces.
+//!
+//! The rooms and what each may import are listed in `ARCHITECTURE.md`; `tests/rooms.rs` holds the
+//! code to that table.
+
+pub mod config;
+pub mod engine;
+pub mod limiter;
+pub mod model;
+pub mod netem;
+pub mod policy;
+pub mod schedule;
+pub mod sender;
+pub mod simulator;
+pub mod telemetry;
+pub mod web;

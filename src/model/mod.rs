@@ -1,0 +1,29 @@
+//! The words of the field as types: time, rates, identity, attempts, outcomes, hints, events.
+//!
+//! Everything else in the crate speaks in these types, so this room imports nothing of ours. It
+//! must not know how a request is sent, where a number is exported, or what time it is now.
+
+mod answer;
+mod event;
+mod hint;
+mod human;
+mod identity;
+mod outcome;
+mod rate;
+mod status;
+mod time;
+
+pub use answer::{Answer, AttemptRecord, Failure, FailureKind, SendOrder, Verdict};
+pub use event::{Event, GateChange, MessageEnd, TokenEvent};
+pub use hint::{Advice, AdviceSource, Dialect, NamedLimit, QuotaHint};
+pub use human::{HumanDuration, ParseDurationError};
+pub use identity::{
+    AttemptId, CredentialId, EndpointId, Factor, GateId, Identity, MessageId, Scope, ScopeKey,
+    SpanId, StreamId, StreamInfo,
+};
+pub use outcome::{MessageResult, Outcome, SkipReason};
+pub use rate::{ParseRateError, Rate};
+pub use status::{
+    CredentialStatus, GateState, GateStatus, HintStatus, RunState, Status, StreamStatus,
+};
+pub use time::{Moment, WallOffset};

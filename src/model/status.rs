@@ -1,0 +1,126 @@
+//! A snapshot of the engine for people and programs: what `/api/v1/status` shows.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Whether the engine is sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Slots are being scheduled.
+    Running,
+    /// No more sends; in-flight requests may finish.
+    Draining,
+    /// Nothing is in flight and nothing will be sent.
+    Drained,
+}
+
+/// The state of a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateState {
+    /// Traffic flows.
+    Open,
+    /// Nobody in the scope sends.
+    Closed,
+    /// One request is asking whether traffic may resume.
+    HalfOpen,
+}
+
+/// The whole engine at one moment. Times are Unix seconds, durations seconds, rates per second.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// When the snapshot was taken.
+    pub at: f64,
+    /// Whether the engine is sending.
+    pub state: RunState,
+    /// Requests in flight.
+    pub in_flight: u64,
+    /// Every stream.
+    pub streams: Vec<StreamStatus>,
+    /// Every gate.
+    pub gates: Vec<GateStatus>,
+    /// Every credential.
+    pub credentials: Vec<CredentialStatus>,
+}
+
+/// One stream.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StreamStatus {
+    /// Its name.
+    pub name: String,
+    /// Its target.
+    pub target: String,
+    /// Its credential.
+    pub credential: String,
+    /// The gate it stands behind, as [`GateStatus::name`].
+    pub gate: String,
+    /// The configured rate, per second.
+    pub configured_rate: f64,
+    /// The rate the schedule aims at now (the ramp included), per second.
+    pub scheduled_rate: f64,
+    /// Slots that have been due.
+    pub scheduled: u64,
+    /// Slots sent.
+    pub sent: u64,
+    /// Slots skipped, by reason.
+    pub skipped: BTreeMap<&'static str, u64>,
+    /// Attempts ended, by outcome.
+    pub outcomes: BTreeMap<&'static str, u64>,
+    /// Requests in flight.
+    pub in_flight: u64,
+    /// Messages waiting for a retry.
+    pub retries_waiting: u64,
+    /// The quota hints of the latest response that had any.
+    pub hints: Vec<HintStatus>,
+    /// The limit that the latest refusal named, as `namespace/key=value`.
+    pub named_limit: Option<String>,
+}
+
+/// One quota hint.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HintStatus {
+    /// The dialect it was written in.
+    pub dialect: &'static str,
+    /// The policy's name.
+    pub policy: Option<String>,
+    /// Allowed in a window.
+    pub limit: Option<u64>,
+    /// Left of them.
+    pub remaining: Option<u64>,
+    /// Seconds to the reset, at receipt.
+    pub reset_seconds: Option<f64>,
+    /// Seconds in a window.
+    pub window_seconds: Option<f64>,
+}
+
+/// One gate.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GateStatus {
+    /// The scope's holder, readable.
+    pub name: String,
+    /// The scope, such as `undecided` or `tenant+route`.
+    pub scope: String,
+    /// Open, closed or half open.
+    pub state: GateState,
+    /// End of the pause, Unix seconds, unless open.
+    pub until: Option<f64>,
+    /// The pause is longer than the configured maximum.
+    pub long: bool,
+    /// Epochs in a row without an accepted resume.
+    pub level: u32,
+    /// Epochs since the start.
+    pub epochs: u64,
+}
+
+/// One credential.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CredentialStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it can be sent with now.
+    pub usable: bool,
+    /// When its token expires, Unix seconds.
+    pub expires_at: Option<f64>,
+}

@@ -1,0 +1,1 @@
+//! A seeded virtual network and server in virtual time, around a limiter.

@@ -1,0 +1,5 @@
+//! When the next slot of a stream is due, and what a request says: pure arithmetic and text.
+
+mod settings;
+
+pub use settings::{Arrivals, ScheduleSettings};

@@ -1,0 +1,106 @@
+//! What the sender needs to know of targets and credentials, validated before it gets here.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+
+use crate::model::{CredentialId, EndpointId};
+
+/// How to send to one target and how to read its answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSettings {
+    /// This revision of the target.
+    pub id: EndpointId,
+    /// The target's name in configuration.
+    pub name: Arc<str>,
+    /// Scheme, host, port and optional path prefix, without a trailing slash.
+    pub base_url: String,
+    /// HTTP method.
+    pub method: Method,
+    /// From the hand-over to the HTTP client until the end of the response.
+    pub timeout: Duration,
+    /// For the connection, TLS included.
+    pub connect_timeout: Duration,
+    /// A longer response counts as [`crate::model::FailureKind::BadResponse`]. Bytes.
+    pub response_bytes_max: usize,
+    /// What counts as accepted.
+    pub success: Success,
+    /// Whose ways of saying "throttled" beyond 429 and 503 with Retry-After are understood.
+    pub dialect: ThrottleDialect,
+    /// The header that carries the message id, so that a second attempt is safe.
+    pub idempotency_key_header: Option<HeaderName>,
+}
+
+/// The success criteria of a target: the status is listed, and the body matches if asked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Success {
+    /// Accepted statuses.
+    pub statuses: Vec<u16>,
+    /// What the response body must say.
+    pub body: Option<BodyMatch>,
+}
+
+/// A condition on a JSON response body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BodyMatch {
+    /// JSON pointer (RFC 6901) into the body.
+    pub pointer: String,
+    /// The value that must stand there; `None`: any value but null.
+    pub equals: Option<serde_json::Value>,
+}
+
+/// A vendor's ways of refusing for a limit, beyond the standard ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ThrottleDialect {
+    /// 429, and 503 with Retry-After.
+    #[default]
+    Standard,
+    /// Also Genesys Cloud's 409 and 400 body codes, and its `limit` object.
+    Genesys,
+}
+
+/// What authenticates a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialSettings {
+    /// This revision of the credential.
+    pub id: CredentialId,
+    /// Its name in configuration.
+    pub name: Arc<str>,
+    /// How it authenticates; `None`: no `Authorization` header is sent.
+    pub auth: Option<AuthSettings>,
+}
+
+/// The ways to authenticate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthSettings {
+    /// A bearer token that does not change unless its source does.
+    Bearer(SecretSource),
+    /// OAuth 2 client credentials.
+    Oauth(OauthSettings),
+}
+
+/// OAuth 2 client credentials grant (RFC 6749 section 4.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OauthSettings {
+    /// Token endpoint.
+    pub token_url: String,
+    /// Where the client id is read from.
+    pub client_id: SecretSource,
+    /// Where the client secret is read from.
+    pub client_secret: SecretSource,
+    /// For the whole token request.
+    pub timeout: Duration,
+    /// Optional `scope` parameter.
+    pub scope: Option<String>,
+}
+
+/// Where a secret is read from. The secret itself is never part of the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file; surrounding white space is trimmed. Re-read when it changes.
+    File(PathBuf),
+    /// An environment variable of the process.
+    Env(String),
+}

@@ -1,0 +1,1 @@
+//! A simulated messaging API over HTTP, with configurable limiters and faults.

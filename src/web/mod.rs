@@ -1,0 +1,1 @@
+//! The daemon's own HTTP surface: metrics, health, status, events.
