@@ -1,5 +1,10 @@
 //! When the next slot of a stream is due, and what a request says: pure arithmetic and text.
+//!
+//! This room must not know whether a slot is sent, nor why not.
 
+mod ramp;
 mod settings;
+mod slots;
 
 pub use settings::{Arrivals, ScheduleSettings};
+pub use slots::Schedule;
