@@ -1,5 +1,237 @@
 //! The sans-IO core: joins schedule and policy, owns every timer and the invariants.
+//!
+//! The composition feeds it [`Input`]s and asks [`Engine::poll`] for [`Output`]s; the engine says
+//! what to send, what to fetch, what happened and when to wake it. It never reads a clock, sleeps,
+//! logs, or draws randomness of its own: `now` is an argument and the generator is seeded by the
+//! caller, so a day of traffic runs in a test in seconds and a seed replays it.
+//!
+//! One engine serves every limit domain: what domains must not share (gates) is keyed by domain, and
+//! what they must share (tokens, the cap on requests in flight, the end of the run) is in one place.
 
+mod answers;
+mod apply;
+mod gates;
+mod message;
 mod plan;
+mod slots;
+mod status;
+mod stream;
+mod timers;
+mod tokens;
 
-pub use plan::{CredentialPlan, Plan, StreamPlan, TokenPlan};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use self::gates::GateTable;
+use self::message::Message;
+pub use self::plan::{CredentialPlan, Plan, StreamPlan, TokenPlan};
+use self::stream::Streams;
+use self::timers::{Timer, Timers};
+pub use self::tokens::TokenAnswer;
+use self::tokens::TokenDesk;
+use crate::model::{
+    Advice, Answer, AttemptId, CredentialId, Event, GateId, MessageResult, Moment, RunState,
+    SendOrder, StreamId,
+};
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// Run this from now on; what did not change is left alone.
+    Apply(Plan),
+    /// The headers of a refusal have come; its body is still to be read. The gate must not wait
+    /// for a slow body, because a Retry-After counts from the headers.
+    Warned {
+        /// The attempt.
+        attempt: AttemptId,
+        /// When the headers came.
+        headers_at: Moment,
+        /// What they advise.
+        advice: Advice,
+    },
+    /// An attempt ended.
+    Answered {
+        /// The attempt.
+        attempt: AttemptId,
+        /// What came of it.
+        answer: Answer,
+    },
+    /// A token fetch ended.
+    Token {
+        /// The credential.
+        credential: CredentialId,
+        /// What came of it.
+        answer: TokenAnswer,
+    },
+    /// Send nothing more; let what is in flight finish.
+    Drain,
+    /// The grace period is over: what is in flight counts as abandoned.
+    Abandon,
+}
+
+/// Something to do outside.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    /// Send this attempt now.
+    Send(SendOrder),
+    /// Fetch a token for this credential.
+    FetchToken(CredentialId),
+    /// Tell telemetry.
+    Event(Event),
+    /// Nothing to do before this moment, unless an input comes first.
+    WakeAt(Moment),
+    /// Drained: nothing is in flight and nothing will be sent.
+    Drained,
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine {
+    rng: StdRng,
+    outbox: VecDeque<Output>,
+    timers: Timers,
+    streams: Streams,
+    gates: GateTable,
+    tokens: TokenDesk,
+    flights: HashMap<AttemptId, Flight>,
+    in_flight_max: u32,
+    next_attempt: u64,
+    sends_left: Option<u64>,
+    run: RunState,
+}
+
+/// A request on its way.
+#[derive(Debug)]
+struct Flight {
+    order: SendOrder,
+    /// The gate it went through; a reload may have put its stream behind another since.
+    gate: GateId,
+    message: Message,
+}
+
+impl Engine {
+    /// An engine with nothing to run. `stop_after` ends the run when that many requests have been
+    /// sent, as a bound on what a test may cost.
+    #[must_use]
+    pub fn new(seed: u64, stop_after: Option<u64>) -> Self {
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            outbox: VecDeque::new(),
+            timers: Timers::default(),
+            streams: Streams::default(),
+            gates: GateTable::default(),
+            tokens: TokenDesk::default(),
+            flights: HashMap::new(),
+            in_flight_max: 0,
+            next_attempt: 0,
+            sends_left: stop_after,
+            run: RunState::Running,
+        }
+    }
+
+    /// Takes note of something that happened. O(1), except for [`Input::Apply`] and for a gate or a
+    /// token whose change concerns many streams.
+    pub fn handle(&mut self, now: Moment, input: Input) {
+        match input {
+            Input::Apply(plan) => self.apply(plan, now),
+            Input::Warned { attempt, headers_at, advice } => {
+                self.warned(attempt, headers_at, advice);
+            }
+            Input::Answered { attempt, answer } => self.answered(attempt, answer, now),
+            Input::Token { credential, answer } => self.token_answered(credential, answer, now),
+            Input::Drain => self.begin_drain(now),
+            Input::Abandon => self.abandon(now),
+        }
+    }
+
+    /// The next thing to do. Call until it answers [`Output::WakeAt`] or [`Output::Drained`].
+    pub fn poll(&mut self, now: Moment) -> Output {
+        loop {
+            if let Some(output) = self.outbox.pop_front() {
+                return output;
+            }
+            if self.run == RunState::Drained {
+                return Output::Drained;
+            }
+            match self.timers.pop_due(now) {
+                Some((at, Timer::Slots(stream))) => self.slots_due(stream, at, now),
+                Some((_, Timer::Tokens)) => self.tokens_due(now),
+                None => return Output::WakeAt(self.timers.next_at()),
+            }
+        }
+    }
+
+    /// Lets an operator end a long pause, by the gate's readable name. False when there is no such
+    /// gate or its pause is not long.
+    pub fn open_gate(&mut self, name: &str, now: Moment) -> bool {
+        let Some(id) = self.gates.find(name) else { return false };
+        let opened = self.gates.open_by_operator(id, now, &mut self.outbox);
+        if opened {
+            self.kick_gate(id, now);
+        }
+        opened
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.outbox.push_back(Output::Event(event));
+    }
+
+    fn begin_drain(&mut self, now: Moment) {
+        if self.run != RunState::Running {
+            return;
+        }
+        self.run = RunState::Draining;
+        self.emit(Event::DrainStarted);
+        for id in self.streams.ids() {
+            self.end_waiting(id, MessageResult::Drained, now);
+        }
+        self.finish_drain();
+    }
+
+    fn finish_drain(&mut self) {
+        if self.run == RunState::Draining && self.flights.is_empty() {
+            self.run = RunState::Drained;
+        }
+    }
+
+    fn tokens_due(&mut self, now: Moment) {
+        self.tokens.run(now, &mut self.outbox);
+        self.timers.arm_tokens(self.tokens.next_at(now));
+    }
+
+    fn token_answered(&mut self, credential: CredentialId, answer: TokenAnswer, now: Moment) {
+        self.tokens.answered(credential, answer, now, &mut self.rng, &mut self.outbox);
+        self.tokens_due(now);
+        for id in self.streams.ids() {
+            if self.streams.get(id).is_some_and(|s| s.plan.credential == credential) {
+                self.kick(id, now);
+            }
+        }
+    }
+
+    /// Ends every message of a stream that waits for a retry.
+    fn end_waiting(&mut self, id: StreamId, result: MessageResult, now: Moment) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        for message in stream.waiting.drain() {
+            self.outbox.push_back(Output::Event(message.ended(id, result, now)));
+        }
+    }
+}
+
+/// How often a stream that is held back wakes to count the slots it skips, so that a scrape sees
+/// them while the pause lasts.
+const HELD_WAKE: Duration = Duration::from_secs(1);
+
+/// How soon a stream looks again when requests of *other* streams fill the common cap.
+const CROWDED_WAKE: Duration = Duration::from_millis(1);
+
+/// Messages that may wait for a retry in one stream. A bound on memory: a full queue ends the
+/// message rather than grow.
+const WAITING_MAX: usize = 1_024;
+
+/// The name under which a gate is shown.
+type GateName = Arc<str>;

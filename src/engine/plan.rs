@@ -28,6 +28,8 @@ pub struct StreamPlan {
     pub endpoint: EndpointId,
     /// The credential revision. A different one makes this a new stream.
     pub credential: CredentialId,
+    /// The name of its credential.
+    pub credential_name: Arc<str>,
     /// The limit domain.
     pub domain: Arc<str>,
     /// Who shares the limit, as far as configuration knows.

@@ -44,8 +44,14 @@ pub enum Event {
     },
     /// A gate appeared (configuration named a new holder of a limit).
     GateAdded(GateId, Arc<ScopeKey>),
+    /// A gate is gone: nobody in configuration belongs to it, and it is open.
+    GateRemoved(GateId),
     /// A gate changed.
     Gate(GateId, GateChange),
+    /// A credential came into use; its name.
+    CredentialAdded(CredentialId, Arc<str>),
+    /// A credential is no longer used.
+    CredentialRemoved(CredentialId),
     /// A token was asked for, granted, refused or lost.
     Token(CredentialId, TokenEvent),
     /// No further slots will be scheduled; what is in flight may finish.

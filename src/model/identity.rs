@@ -207,6 +207,12 @@ impl ScopeKey {
         };
         Self { domain: Arc::clone(domain), values }
     }
+
+    /// Whether a request of this domain with that identity is one of this holder's.
+    #[must_use]
+    pub fn covers(&self, identity: &Identity) -> bool {
+        self.values.iter().all(|(factor, value)| identity.value(*factor) == value)
+    }
 }
 
 impl fmt::Display for ScopeKey {

@@ -56,6 +56,8 @@ pub struct StreamStatus {
     pub credential: String,
     /// The gate it stands behind, as [`GateStatus::name`].
     pub gate: String,
+    /// Who is taken to share its limit, such as `undecided` or `tenant+route`.
+    pub scope: String,
     /// The configured rate, per second.
     pub configured_rate: f64,
     /// The rate the schedule aims at now (the ramp included), per second.
@@ -100,8 +102,6 @@ pub struct HintStatus {
 pub struct GateStatus {
     /// The scope's holder, readable.
     pub name: String,
-    /// The scope, such as `undecided` or `tenant+route`.
-    pub scope: String,
     /// Open, closed or half open.
     pub state: GateState,
     /// End of the pause, Unix seconds, unless open.

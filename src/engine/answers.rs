@@ -1,0 +1,185 @@
+//! What an answer means for the gate, for the token, and for the message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::gates::Refusal;
+use super::message::Message;
+use super::stream::Stream;
+use super::{Engine, Flight};
+use crate::model::{
+    Advice, Answer, AttemptId, AttemptRecord, Event, Failure, FailureKind, GateId, MessageResult,
+    Moment, RunState, StreamId, Verdict,
+};
+
+impl Engine {
+    /// The headers of a refusal came ahead of its body.
+    pub(super) fn warned(&mut self, attempt: AttemptId, headers_at: Moment, advice: Advice) {
+        let Some(flight) = self.flights.get(&attempt) else { return };
+        let (stream, gate) = (flight.order.stream, flight.gate);
+        self.throttled(stream, gate, attempt, headers_at, advice);
+    }
+
+    /// An attempt ended. One that was abandoned before has been counted and is ignored.
+    pub(super) fn answered(&mut self, attempt: AttemptId, answer: Answer, now: Moment) {
+        let Some(Flight { order, gate, message }) = self.flights.remove(&attempt) else { return };
+        let Some(mut stream) = self.streams.take(order.stream) else { return };
+        let record = Arc::new(AttemptRecord { order, answer });
+        stream.counts.in_flight -= 1;
+        stream.counts.outcomes[record.outcome().index()] += 1;
+        if !record.answer.hints.is_empty() {
+            stream.last_hinted = Some(Arc::clone(&record));
+        }
+        if let Some(named) = &record.answer.named_limit {
+            stream.last_named = Some((**named).clone());
+        }
+        self.emit(Event::Ended(Arc::clone(&record)));
+        let resume_delay = stream.plan.policy.backoff.base;
+        self.settle_token(&record, now);
+        self.settle_message(&mut stream, message, &record, now);
+        self.streams.put(stream);
+        let opened = self.settle_gate(&record, gate, resume_delay, now);
+        if opened {
+            self.kick_gate(gate, now);
+        }
+        self.after_flight(order.stream, now);
+    }
+
+    /// Counts everything in flight as abandoned: the grace period is over.
+    pub(super) fn abandon(&mut self, now: Moment) {
+        self.begin_drain(now);
+        let mut left: Vec<_> = self.flights.keys().copied().collect();
+        left.sort();
+        for attempt in left {
+            let Some(flight) = self.flights.get(&attempt) else { continue };
+            let failure = Failure { kind: FailureKind::Abandoned, may_have_arrived: true };
+            let sent_at = flight.order.ordered_at;
+            self.answered(attempt, Answer::bare(Verdict::Failed(failure), sent_at, now), now);
+        }
+    }
+
+    fn after_flight(&mut self, id: StreamId, now: Moment) {
+        self.kick(id, now);
+        self.remove_if_done(id);
+        self.finish_drain();
+    }
+
+    /// True when the answer opened the gate.
+    fn settle_gate(
+        &mut self,
+        record: &AttemptRecord,
+        gate: GateId,
+        delay: Duration,
+        now: Moment,
+    ) -> bool {
+        let (stream, attempt) = (record.order.stream, record.order.attempt);
+        let answer = &record.answer;
+        if answer.verdict == Verdict::Throttled {
+            let headers_at = answer.headers_at.unwrap_or(answer.done_at);
+            self.throttled(stream, gate, attempt, headers_at, answer.advice);
+            return false;
+        }
+        let accepted = answer.verdict == Verdict::Accepted;
+        self.gates.ended(gate, attempt, accepted, now, delay, &mut self.outbox)
+    }
+
+    /// Closes the gate that the attempt went through, and the one that its stream stands behind
+    /// now, should a reload have moved it.
+    fn throttled(
+        &mut self,
+        id: StreamId,
+        gate: GateId,
+        attempt: AttemptId,
+        headers_at: Moment,
+        advice: Advice,
+    ) {
+        let Some(stream) = self.streams.get(id) else { return };
+        let (moved_to, policy) = (stream.gate, stream.plan.policy);
+        let refusal = Refusal { stream: id, attempt, headers_at, advice };
+        self.gates.throttled(gate, &refusal, &policy, &mut self.rng, &mut self.outbox);
+        if moved_to != gate {
+            self.gates.throttled(moved_to, &refusal, &policy, &mut self.rng, &mut self.outbox);
+        }
+    }
+
+    fn settle_token(&mut self, record: &AttemptRecord, now: Moment) {
+        let (credential, generation) = (record.order.credential, record.order.token_generation);
+        if record.answer.verdict == Verdict::Unauthorized {
+            self.tokens.unauthorized(credential, generation, now, &mut self.rng, &mut self.outbox);
+            self.tokens_due(now);
+        } else if record.answer.status.is_some() {
+            self.tokens.proven(credential, generation);
+        }
+    }
+
+    /// Ends the message, or queues it for another attempt.
+    fn settle_message(
+        &mut self,
+        stream: &mut Stream,
+        mut message: Message,
+        record: &AttemptRecord,
+        now: Moment,
+    ) {
+        let id = stream.info.id;
+        match self.next_try(stream, &mut message, record.answer.verdict, now) {
+            Ok(not_before) => {
+                self.emit(Event::RetryQueued { stream: id, message: message.id, not_before });
+                stream.waiting.push(not_before, message);
+            }
+            Err(result) => self.emit(message.ended(id, result, now)),
+        }
+    }
+
+    /// When the message may be tried again, or how it ended.
+    fn next_try(
+        &mut self,
+        stream: &mut Stream,
+        message: &mut Message,
+        verdict: Verdict,
+        now: Moment,
+    ) -> Result<Moment, MessageResult> {
+        let policy = &stream.plan.policy;
+        let not_before = match verdict {
+            Verdict::Accepted => return Err(MessageResult::Delivered),
+            Verdict::Rejected => return Err(MessageResult::Rejected),
+            Verdict::Unauthorized => {
+                let fetched = self.tokens.is_fetched(stream.plan.credential);
+                if message.reauthorised || !fetched {
+                    return Err(MessageResult::Rejected);
+                }
+                message.reauthorised = true;
+                now
+            }
+            // The gate holds it; a delay of its own would add nothing.
+            Verdict::Throttled => now,
+            Verdict::Failed(Failure { kind: FailureKind::Abandoned, .. }) => {
+                return Err(MessageResult::Drained);
+            }
+            Verdict::Failed(failure) => {
+                if failure.may_have_arrived && !stream.plan.resend_is_safe {
+                    return Err(MessageResult::Unsafe);
+                }
+                let delay =
+                    policy.backoff.delay(message.attempts, message.last_delay, &mut self.rng);
+                message.last_delay = delay;
+                now + delay
+            }
+        };
+        if self.run != RunState::Running || stream.retired {
+            return Err(MessageResult::Drained);
+        }
+        if message.attempts >= policy.max_attempts {
+            return Err(MessageResult::AttemptsExhausted);
+        }
+        if not_before >= message.first_due + policy.deadline {
+            return Err(MessageResult::DeadlineExceeded);
+        }
+        if stream.waiting.is_full() {
+            return Err(MessageResult::QueueFull);
+        }
+        if !stream.budget.spend() {
+            return Err(MessageResult::BudgetExhausted);
+        }
+        Ok(not_before)
+    }
+}

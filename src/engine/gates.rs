@@ -1,0 +1,201 @@
+//! The gate table: one gate for each holder of a limit, found by scope key.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+
+use super::{GateName, Output};
+use crate::model::{
+    Advice, AttemptId, Event, GateChange, GateId, Identity, Moment, ScopeKey, StreamId,
+};
+use crate::policy::{Gate, Passage, Pause, PolicySettings};
+
+type Outbox = VecDeque<Output>;
+
+/// A gate and what is known about it.
+#[derive(Debug)]
+pub(super) struct GateEntry {
+    pub(super) key: Arc<ScopeKey>,
+    pub(super) name: GateName,
+    pub(super) gate: Gate,
+    pub(super) epochs: u64,
+    /// Streams that stand behind it.
+    pub(super) members: Vec<StreamId>,
+}
+
+/// The facts of one refusal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal {
+    pub(super) stream: StreamId,
+    pub(super) attempt: AttemptId,
+    /// When its headers came.
+    pub(super) headers_at: Moment,
+    pub(super) advice: Advice,
+}
+
+/// Every gate.
+#[derive(Debug, Default)]
+pub(super) struct GateTable {
+    entries: BTreeMap<GateId, GateEntry>,
+    by_key: HashMap<Arc<ScopeKey>, GateId>,
+    next: u32,
+}
+
+impl GateTable {
+    /// Puts a stream behind the gate of its scope's holder, made when it is not there. Pauses that
+    /// were asked for under another idea of the scope, and that concern the stream, hold here too.
+    pub(super) fn join(
+        &mut self,
+        key: ScopeKey,
+        stream: StreamId,
+        identity: &Identity,
+        outbox: &mut Outbox,
+    ) -> GateId {
+        let id = self.of(key, identity, outbox);
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.members.push(stream);
+        }
+        id
+    }
+
+    fn of(&mut self, key: ScopeKey, identity: &Identity, outbox: &mut Outbox) -> GateId {
+        if let Some(id) = self.by_key.get(&key) {
+            return *id;
+        }
+        let id = GateId(self.next);
+        self.next += 1;
+        let mut gate = Gate::default();
+        let concerns = |e: &&GateEntry| e.key.domain == key.domain && e.key.covers(identity);
+        for entry in self.entries.values().filter(concerns) {
+            gate.inherit(&entry.gate);
+        }
+        let key = Arc::new(key);
+        let entry = GateEntry {
+            name: key.to_string().into(),
+            key: Arc::clone(&key),
+            gate,
+            epochs: 0,
+            members: Vec::new(),
+        };
+        self.by_key.insert(Arc::clone(&key), id);
+        self.entries.insert(id, entry);
+        outbox.push_back(Output::Event(Event::GateAdded(id, key)));
+        id
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<GateId> {
+        self.entries.iter().find(|(_, e)| &*e.name == name).map(|(id, _)| *id)
+    }
+
+    pub(super) fn get(&self, id: GateId) -> Option<&GateEntry> {
+        self.entries.get(&id)
+    }
+
+    /// Every gate, in order of creation.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &GateEntry> {
+        self.entries.values()
+    }
+
+    pub(super) fn members(&self, id: GateId) -> Vec<StreamId> {
+        self.entries.get(&id).map(|e| e.members.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn passage(&self, id: GateId, now: Moment) -> Passage {
+        self.entries.get(&id).map_or(Passage::Free, |e| e.gate.passage(now))
+    }
+
+    /// Takes a stream away from its gate.
+    pub(super) fn leave(&mut self, id: GateId, stream: StreamId) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.members.retain(|member| *member != stream);
+        }
+    }
+
+    /// Drops gates that are open and that nobody stands behind. A closed one stays: what the
+    /// server asked for holds for whoever comes back.
+    pub(super) fn sweep(&mut self, outbox: &mut Outbox) {
+        let idle = |e: &GateEntry| e.members.is_empty() && e.gate.until() == Moment::ZERO;
+        let gone: Vec<_> =
+            self.entries.iter().filter(|(_, e)| idle(e)).map(|(id, _)| *id).collect();
+        for id in gone {
+            if let Some(entry) = self.entries.remove(&id) {
+                self.by_key.remove(&entry.key);
+                outbox.push_back(Output::Event(Event::GateRemoved(id)));
+            }
+        }
+    }
+
+    /// A request of this scope was throttled.
+    pub(super) fn throttled(
+        &mut self,
+        id: GateId,
+        refusal: &Refusal,
+        policy: &PolicySettings,
+        rng: &mut impl Rng,
+        outbox: &mut Outbox,
+    ) {
+        let Refusal { stream, attempt, headers_at, advice } = *refusal;
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let pause = entry.gate.throttled(attempt, headers_at, advice, policy, rng);
+        let (until, long) = (entry.gate.until(), entry.gate.is_long());
+        let change = match pause {
+            Pause::Began => {
+                entry.epochs += 1;
+                GateChange::Closed { until, advice, level: entry.gate.level(), long, cause: stream }
+            }
+            Pause::Extended => GateChange::Extended { until, long },
+            Pause::Covered => return,
+        };
+        outbox.push_back(Output::Event(Event::Gate(id, change)));
+    }
+
+    /// An attempt goes out. Counts it as a violation if a pause that the server asked for is on.
+    pub(super) fn sent(
+        &mut self,
+        id: GateId,
+        attempt: AttemptId,
+        resume: bool,
+        now: Moment,
+        outbox: &mut Outbox,
+    ) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if entry.gate.forbids(now) {
+            outbox.push_back(Output::Event(Event::Gate(id, GateChange::Violated)));
+        }
+        if resume {
+            entry.gate.resume_sent(attempt);
+            outbox.push_back(Output::Event(Event::Gate(id, GateChange::HalfOpen)));
+        }
+    }
+
+    /// An attempt ended, not throttled. True when this opened the gate.
+    pub(super) fn ended(
+        &mut self,
+        id: GateId,
+        attempt: AttemptId,
+        accepted: bool,
+        now: Moment,
+        delay: Duration,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        let Some(held) = entry.gate.ended(attempt, accepted, now, delay) else { return false };
+        outbox.push_back(Output::Event(Event::Gate(id, GateChange::Opened { held })));
+        true
+    }
+
+    pub(super) fn open_by_operator(
+        &mut self,
+        id: GateId,
+        now: Moment,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let opened = self.entries.get_mut(&id).is_some_and(|e| e.gate.open_by_operator(now));
+        if opened {
+            outbox.push_back(Output::Event(Event::Gate(id, GateChange::OpenedByOperator)));
+        }
+        opened
+    }
+}

@@ -1,0 +1,188 @@
+//! What becomes of a stream's slots: each is sent, exactly once, or skipped, with a reason.
+
+use std::time::Duration;
+
+use rand::RngExt;
+
+use super::message::Message;
+use super::stream::Stream;
+use super::{CROWDED_WAKE, Engine, Flight, HELD_WAKE, Output};
+use crate::model::{
+    AttemptId, Event, GateId, MessageId, MessageResult, Moment, RunState, SendOrder, SkipReason,
+    SpanId, StreamId,
+};
+use crate::policy::Passage;
+
+const NANOSECOND: Duration = Duration::from_nanos(1);
+
+/// What keeps a stream from sending at the moment.
+struct Hold {
+    reason: SkipReason,
+    /// When to look again, unless the cause goes away first.
+    look_again: Moment,
+}
+
+impl Engine {
+    /// A stream's timer went off.
+    pub(super) fn slots_due(&mut self, id: StreamId, at: Moment, now: Moment) {
+        if self.streams.get(id).is_some_and(|stream| stream.armed_at == at) {
+            self.run_slots(id, now);
+        }
+    }
+
+    /// What held a stream back is gone: the slots until now are counted under that reason, and it
+    /// goes on.
+    pub(super) fn kick(&mut self, id: StreamId, now: Moment) {
+        if self.run == RunState::Running
+            && let Some(mut stream) = self.streams.take(id)
+        {
+            if let Some(reason) = stream.held_by.take() {
+                self.skip_before(&mut stream, now, reason);
+            }
+            self.streams.put(stream);
+        }
+        self.run_slots(id, now);
+    }
+
+    /// Kicks everybody behind a gate.
+    pub(super) fn kick_gate(&mut self, gate: GateId, now: Moment) {
+        for id in self.gates.members(gate) {
+            self.kick(id, now);
+        }
+    }
+
+    /// Deals with every slot of a stream that is due, and arms its timer for the next.
+    pub(super) fn run_slots(&mut self, id: StreamId, now: Moment) {
+        if self.run != RunState::Running {
+            return;
+        }
+        let Some(mut stream) = self.streams.take(id) else { return };
+        if !stream.retired {
+            self.expire_waiting(&mut stream, now);
+            let wake = self.pass_slots(&mut stream, now);
+            if wake != stream.armed_at {
+                stream.armed_at = wake;
+                self.timers.arm_slots(id, wake);
+            }
+        }
+        self.streams.put(stream);
+        if self.sends_left == Some(0) {
+            self.begin_drain(now);
+        }
+    }
+
+    /// Sends or skips until no slot is due; says when to look again.
+    fn pass_slots(&mut self, stream: &mut Stream, now: Moment) -> Moment {
+        loop {
+            let passage = self.gates.passage(stream.gate, now);
+            let resume = matches!(passage, Passage::Resume(_));
+            if let Passage::Resume(from) = passage {
+                self.skip_before(stream, from, SkipReason::Gated);
+            }
+            if let Some(hold) = self.hold(stream, passage, now) {
+                stream.held_by = Some(hold.reason);
+                self.skip_before(stream, now + NANOSECOND, hold.reason);
+                return stream.schedule.next_due().max(hold.look_again);
+            }
+            stream.held_by = None;
+            if stream.schedule.next_due() > now || self.sends_left == Some(0) {
+                return stream.schedule.next_due();
+            }
+            let keep = stream.plan.schedule.catch_up_slots.saturating_add(1);
+            let late = stream.schedule.trim(now, keep, &mut self.rng);
+            self.count_skipped(stream, SkipReason::Late, late);
+            self.send(stream, resume, now);
+        }
+    }
+
+    fn hold(&self, stream: &Stream, passage: Passage, now: Moment) -> Option<Hold> {
+        let soon = now + HELD_WAKE;
+        match passage {
+            Passage::Until(until) => {
+                return Some(Hold { reason: SkipReason::Gated, look_again: until.min(soon) });
+            }
+            Passage::Waiting => {
+                return Some(Hold { reason: SkipReason::Gated, look_again: soon });
+            }
+            Passage::Free | Passage::Resume(_) => {}
+        }
+        if self.tokens.usable(stream.plan.credential, now).is_none() {
+            return Some(Hold { reason: SkipReason::NoToken, look_again: soon });
+        }
+        if stream.counts.in_flight >= stream.plan.in_flight_max {
+            return Some(Hold { reason: SkipReason::InFlight, look_again: soon });
+        }
+        if self.flights.len() >= self.in_flight_max as usize {
+            let look_again = now + CROWDED_WAKE;
+            return Some(Hold { reason: SkipReason::InFlight, look_again });
+        }
+        None
+    }
+
+    fn skip_before(&mut self, stream: &mut Stream, at: Moment, reason: SkipReason) {
+        let count = stream.schedule.skip_before(at, &mut self.rng);
+        self.count_skipped(stream, reason, count);
+    }
+
+    fn count_skipped(&mut self, stream: &mut Stream, reason: SkipReason, count: u64) {
+        if count > 0 {
+            stream.counts.skipped[reason.index()] += count;
+            self.emit(Event::Skipped { stream: stream.info.id, reason, count });
+        }
+    }
+
+    /// Uses the next slot for the retry that has been due the longest, or else for a new message.
+    fn send(&mut self, stream: &mut Stream, resume: bool, now: Moment) {
+        let due = stream.schedule.take(&mut self.rng);
+        let mut message = match stream.waiting.pop_due(now) {
+            Some(message) => message,
+            None => self.new_message(stream, due),
+        };
+        let attempt = AttemptId(self.next_attempt);
+        self.next_attempt += 1;
+        let order = SendOrder {
+            attempt,
+            stream: stream.info.id,
+            endpoint: stream.plan.endpoint,
+            credential: stream.plan.credential,
+            token_generation: self.tokens.usable(stream.plan.credential, now).unwrap_or_default(),
+            message: message.id,
+            sequence: message.sequence,
+            resend: message.attempts,
+            span: SpanId(self.rng.random_range(1..=u64::MAX)),
+            due,
+            first_due: message.first_due,
+            ordered_at: now,
+            resume,
+        };
+        message.attempts += 1;
+        stream.counts.sent += 1;
+        stream.counts.in_flight += 1;
+        self.sends_left = self.sends_left.map(|left| left.saturating_sub(1));
+        self.flights.insert(attempt, Flight { order, gate: stream.gate, message });
+        self.outbox.push_back(Output::Send(order));
+        self.emit(Event::Sent(order));
+        self.gates.sent(stream.gate, attempt, resume, now, &mut self.outbox);
+    }
+
+    fn new_message(&mut self, stream: &mut Stream, due: Moment) -> Message {
+        stream.budget.earn();
+        let sequence = stream.next_sequence;
+        stream.next_sequence += 1;
+        Message {
+            id: MessageId(self.rng.random_range(1..=u128::MAX)),
+            sequence,
+            first_due: due,
+            attempts: 0,
+            last_delay: Duration::ZERO,
+            reauthorised: false,
+        }
+    }
+
+    fn expire_waiting(&mut self, stream: &mut Stream, now: Moment) {
+        let id = stream.info.id;
+        for message in stream.waiting.take_expired(stream.plan.policy.deadline, now) {
+            self.emit(message.ended(id, MessageResult::DeadlineExceeded, now));
+        }
+    }
+}

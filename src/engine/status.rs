@@ -1,0 +1,90 @@
+//! The engine's snapshot for people and programs.
+
+use super::Engine;
+use super::gates::GateEntry;
+use super::stream::Stream;
+use crate::model::{
+    CredentialStatus, GateState, GateStatus, HintStatus, Moment, NamedLimit, Outcome, QuotaHint,
+    SkipReason, Status, StreamStatus, WallOffset,
+};
+
+impl Engine {
+    /// The engine at `now`. O(streams): for a person's request, not for the hot path.
+    #[must_use]
+    pub fn status(&self, now: Moment, wall: WallOffset) -> Status {
+        Status {
+            at: wall.unix_seconds(now),
+            state: self.run,
+            in_flight: self.flights.len() as u64,
+            streams: self.streams.iter().map(|stream| self.stream_status(stream, now)).collect(),
+            gates: self.gates.iter().map(|e| gate_status(e, wall)).collect(),
+            credentials: self.credentials_status(now, wall),
+        }
+    }
+
+    fn credentials_status(&self, now: Moment, wall: WallOffset) -> Vec<CredentialStatus> {
+        let one = |(name, usable, expires_at): (std::sync::Arc<str>, bool, Option<Moment>)| {
+            let expires_at = expires_at.map(|at| wall.unix_seconds(at));
+            CredentialStatus { name: name.to_string(), usable, expires_at }
+        };
+        self.tokens.overview(now).into_iter().map(one).collect()
+    }
+
+    fn stream_status(&self, stream: &Stream, now: Moment) -> StreamStatus {
+        let counts = &stream.counts;
+        let hints = stream.last_hinted.iter().flat_map(|r| r.answer.hints.iter().map(hint_status));
+        StreamStatus {
+            name: stream.info.name.to_string(),
+            target: stream.info.target.to_string(),
+            credential: stream.info.credential.to_string(),
+            gate: self.gates.get(stream.gate).map(|e| e.name.to_string()).unwrap_or_default(),
+            scope: stream.plan.scope.to_string(),
+            configured_rate: stream.plan.schedule.rate.per_second(),
+            scheduled_rate: stream.schedule.rate_at(now),
+            scheduled: counts.scheduled(),
+            sent: counts.sent,
+            skipped: SkipReason::ALL
+                .iter()
+                .map(|r| (r.as_str(), counts.skipped[r.index()]))
+                .collect(),
+            outcomes: Outcome::ALL
+                .iter()
+                .map(|o| (o.as_str(), counts.outcomes[o.index()]))
+                .collect(),
+            in_flight: u64::from(counts.in_flight),
+            retries_waiting: stream.waiting.len() as u64,
+            hints: hints.collect(),
+            named_limit: stream.last_named.as_ref().map(named_limit),
+        }
+    }
+}
+
+fn gate_status(entry: &GateEntry, wall: WallOffset) -> GateStatus {
+    let gate = &entry.gate;
+    let open = gate.state() == GateState::Open;
+    GateStatus {
+        name: entry.name.to_string(),
+        state: gate.state(),
+        until: (!open).then(|| wall.unix_seconds(gate.until())),
+        long: gate.is_long(),
+        level: gate.level(),
+        epochs: entry.epochs,
+    }
+}
+
+fn hint_status(hint: &QuotaHint) -> HintStatus {
+    HintStatus {
+        dialect: hint.dialect.as_str(),
+        policy: hint.policy.as_deref().map(str::to_owned),
+        limit: hint.limit,
+        remaining: hint.remaining,
+        reset_seconds: hint.reset.map(|d| d.as_secs_f64()),
+        window_seconds: hint.window.map(|d| d.as_secs_f64()),
+    }
+}
+
+fn named_limit(named: &NamedLimit) -> String {
+    let namespace = named.namespace.as_deref().map(|n| format!("{n}/")).unwrap_or_default();
+    let value = named.value.as_deref().map(|v| format!("={v}")).unwrap_or_default();
+    format!("{namespace}{}{value}", named.key)
+}
