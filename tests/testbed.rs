@@ -30,9 +30,7 @@ fn nginx_refuses_above_its_rate_and_its_log_says_so() {
     let url = format!("{}/messages?x=1", nginx.url());
     let answers: Vec<_> = (0..5)
         .map(|i| {
-            let request = http::client()
-                .post(&url)
-                .header("x-request-id", format!("r{i}"));
+            let request = http::client().post(&url).header("x-request-id", format!("r{i}"));
             http::send(request.body("{}")).expect("nginx answers")
         })
         .collect();
@@ -59,14 +57,8 @@ fn nginx_refuses_above_its_rate_and_its_log_says_so() {
             ("r4", 429, "REJECTED"),
         ]
     );
-    assert_eq!(
-        (log[0].method.as_str(), log[0].path.as_str()),
-        ("POST", "/messages?x=1")
-    );
-    assert!(
-        log.windows(2)
-            .all(|pair| pair[0].arrived_s() <= pair[1].time_s)
-    );
+    assert_eq!((log[0].method.as_str(), log[0].path.as_str()), ("POST", "/messages?x=1"));
+    assert!(log.windows(2).all(|pair| pair[0].arrived_s() <= pair[1].time_s));
 }
 
 #[test]
@@ -81,9 +73,7 @@ fn nginx_delays_a_burst_when_it_is_told_to() {
     });
 
     let ask = |token: &str| {
-        let request = http::client()
-            .get(nginx.url())
-            .header("authorization", token);
+        let request = http::client().get(nginx.url()).header("authorization", token);
         http::send(request).expect("nginx answers").status
     };
     assert_eq!([ask("a"), ask("a"), ask("b")], [200, 200, 200]);
@@ -110,10 +100,8 @@ fn prometheus_scrapes_and_keeps_exemplars() {
             ([(CONTENT_TYPE, open_metrics)], metrics)
         }),
     ));
-    let mut prometheus = Prometheus::start(&[Job {
-        name: "exposed".to_owned(),
-        address: exposed.address(),
-    }]);
+    let mut prometheus =
+        Prometheus::start(&[Job { name: "exposed".to_owned(), address: exposed.address() }]);
 
     prometheus.wait_for_scrape("exposed", Duration::from_secs(10));
     prometheus.wait_for_scrape("prometheus", Duration::from_secs(10));
@@ -122,21 +110,13 @@ fn prometheus_scrapes_and_keeps_exemplars() {
     assert_eq!(prometheus.value("absent_metric"), None);
     let samples = prometheus.query("sends_total");
     assert_eq!(samples.len(), 1);
-    assert_eq!(
-        (samples[0].value, samples[0].labels["stream"].as_str()),
-        (3.0, "s")
-    );
+    assert_eq!((samples[0].value, samples[0].labels["stream"].as_str()), (3.0, "s"));
     let exemplars = prometheus.query_exemplars("sends_total");
     assert_eq!(exemplars.len(), 1, "{exemplars:?}");
     assert_eq!(exemplars[0].labels["trace_id"], TRACE);
     assert_eq!(exemplars[0].series["stream"], "s");
 
-    assert!(
-        prometheus
-            .process()
-            .terminate(Duration::from_secs(10))
-            .success()
-    );
+    assert!(prometheus.process().terminate(Duration::from_secs(10)).success());
 }
 
 #[test]
@@ -146,9 +126,7 @@ fn promtool_tells_good_rules_from_bad_ones() {
     let rule = |expression: &str| json!({"groups": [{"name": "g", "rules": [{"record": "a:b", "expr": expression}]}]});
     let check = |expression: &str| {
         support::process::write_file(directory.path(), "rules.yml", &rule(expression).to_string());
-        promtool(&["check", "rules", "rules.yml"], directory.path())
-            .status
-            .success()
+        promtool(&["check", "rules", "rules.yml"], directory.path()).status.success()
     };
     assert!(check("sum(rate(sends_total[1m]))"));
     assert!(!check("sum(rate(sends_total))"));

@@ -49,9 +49,7 @@ impl Collector {
     pub(crate) fn start() -> Self {
         let received = Received::default();
         let sink = Server::start(
-            Router::new()
-                .route("/v1/traces", post(keep))
-                .with_state(Arc::clone(&received)),
+            Router::new().route("/v1/traces", post(keep)).with_state(Arc::clone(&received)),
         );
         let directory = temp_dir();
         let [grpc_port, http_port] = free_ports();
@@ -71,14 +69,7 @@ impl Collector {
             &format!("http://127.0.0.1:{http_port}/v1/traces"),
             Duration::from_secs(30),
         );
-        Self {
-            process,
-            grpc_port,
-            http_port,
-            received,
-            _sink: sink,
-            _directory: directory,
-        }
+        Self { process, grpc_port, http_port, received, _sink: sink, _directory: directory }
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with protocol `grpc`.
@@ -122,10 +113,7 @@ async fn keep(
     State(received): State<Received>,
     axum::Json(request): axum::Json<Value>,
 ) -> axum::Json<Value> {
-    received
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(request);
+    received.lock().unwrap_or_else(PoisonError::into_inner).push(request);
     axum::Json(json!({}))
 }
 
@@ -155,11 +143,7 @@ fn spans_of_request(request: &Value) -> Vec<Span> {
     for of_resource in array(&request["resourceSpans"]) {
         let resource = attributes(&of_resource["resource"]["attributes"]);
         for of_scope in array(&of_resource["scopeSpans"]) {
-            spans.extend(
-                array(&of_scope["spans"])
-                    .iter()
-                    .map(|raw| span(raw, &resource)),
-            );
+            spans.extend(array(&of_scope["spans"]).iter().map(|raw| span(raw, &resource)));
         }
     }
     spans

@@ -60,9 +60,7 @@ pub(crate) fn post_json(url: &str, body: &Value) -> Result<Answer, reqwest::Erro
 }
 
 fn json(request: reqwest::RequestBuilder, body: &Value) -> reqwest::RequestBuilder {
-    request
-        .header("content-type", "application/json")
-        .body(body.to_string())
+    request.header("content-type", "application/json").body(body.to_string())
 }
 
 /// Sends any request that [`client`] made.
@@ -93,9 +91,7 @@ impl Server {
         let listener = RUNTIME
             .block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
             .expect("loopback has a free port");
-        let address = listener
-            .local_addr()
-            .expect("a bound listener has an address");
+        let address = listener.local_addr().expect("a bound listener has an address");
         let task = RUNTIME.spawn(async move {
             axum::serve(listener, router)
                 .await

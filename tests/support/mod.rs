@@ -3,10 +3,7 @@
 //!
 //! It knows nothing of Plimsoll: what it says about a request is what somebody else's server says.
 
-#![allow(
-    dead_code,
-    reason = "every test crate compiles all of it and uses its part"
-)]
+#![allow(dead_code, reason = "every test crate compiles all of it and uses its part")]
 
 pub(crate) mod collector;
 pub(crate) mod http;

@@ -92,11 +92,7 @@ impl Nginx {
             &format!("http://127.0.0.1:{port}/-/healthy"),
             Duration::from_secs(10),
         );
-        Self {
-            process,
-            port,
-            directory,
-        }
+        Self { process, port, directory }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -122,19 +118,13 @@ impl Nginx {
 /// Debian installs it where an ordinary user's PATH does not look.
 fn program() -> PathBuf {
     let debian = Path::new("/usr/sbin/nginx");
-    if debian.exists() {
-        debian.to_owned()
-    } else {
-        PathBuf::from("nginx")
-    }
+    if debian.exists() { debian.to_owned() } else { PathBuf::from("nginx") }
 }
 
 /// `return` alone would answer before `limit_req` is asked: it belongs to an earlier phase. `try_files` comes after it.
 /// Without a master process, killing the one process leaves no worker behind.
 fn configuration(limit: &LimitReq, port: u16) -> String {
-    let LimitReq {
-        rate, burst, key, ..
-    } = limit;
+    let LimitReq { rate, burst, key, .. } = limit;
     let nodelay = if limit.nodelay { " nodelay" } else { "" };
     let retry_after = limit
         .retry_after_s

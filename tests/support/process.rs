@@ -25,20 +25,14 @@ impl Process {
     /// Starts `command`; its standard output and error go to `log`, its standard input is empty.
     pub(crate) fn spawn(name: &str, command: &mut Command, log: &Path) -> Self {
         let output = File::create(log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
-        let errors = output
-            .try_clone()
-            .unwrap_or_else(|e| panic!("{}: {e}", log.display()));
+        let errors = output.try_clone().unwrap_or_else(|e| panic!("{}: {e}", log.display()));
         let child = command
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start {name} ({command:?}): {e}"));
-        Self {
-            name: name.to_owned(),
-            child,
-            log: log.to_owned(),
-        }
+        Self { name: name.to_owned(), child, log: log.to_owned() }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -56,9 +50,8 @@ impl Process {
     /// Sends it a signal, by name: `TERM`, `HUP`, `STOP` (silent but alive), `CONT`.
     pub(crate) fn signal(&self, name: &str) {
         // The shell's own `kill`: a signal needs no unsafe code and no further dependency that way.
-        let sent = Command::new("sh")
-            .args(["-c", &format!("kill -s {name} {}", self.id())])
-            .status();
+        let sent =
+            Command::new("sh").args(["-c", &format!("kill -s {name} {}", self.id())]).status();
         assert!(
             sent.as_ref().is_ok_and(ExitStatus::success),
             "cannot send {name} to {}: {sent:?}",
@@ -68,9 +61,7 @@ impl Process {
 
     /// Has it ended? `None` while it runs.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child
-            .try_wait()
-            .unwrap_or_else(|e| panic!("cannot wait for {}: {e}", self.name))
+        self.child.try_wait().unwrap_or_else(|e| panic!("cannot wait for {}: {e}", self.name))
     }
 
     /// Waits for it to end by itself.
@@ -102,11 +93,7 @@ impl Process {
 
     /// Panics with what it logged: what went wrong is usually there.
     fn fail(&self, what: &str) -> ! {
-        panic!(
-            "{}: {what}; the end of its log:\n{}",
-            self.name,
-            self.log_tail()
-        );
+        panic!("{}: {what}; the end of its log:\n{}", self.name, self.log_tail());
     }
 
     fn log_tail(&self) -> String {
@@ -146,12 +133,7 @@ pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     let held: [TcpListener; N] = std::array::from_fn(|_| {
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port")
     });
-    held.map(|listener| {
-        listener
-            .local_addr()
-            .expect("a bound listener has an address")
-            .port()
-    })
+    held.map(|listener| listener.local_addr().expect("a bound listener has an address").port())
 }
 
 /// A program that `tests/run` installed.
@@ -166,11 +148,7 @@ pub(crate) fn testbed_tool(name: &str) -> PathBuf {
         );
     };
     let tool = Path::new(&bin).join(name);
-    assert!(
-        tool.is_file(),
-        "{} is not there: run tests/testbed/install",
-        tool.display()
-    );
+    assert!(tool.is_file(), "{} is not there: run tests/testbed/install", tool.display());
     tool
 }
 

@@ -76,15 +76,9 @@ impl Prometheus {
                 .arg("--log.level=warn"),
             &directory.path().join("prometheus.log"),
         );
-        process.wait_for_answer(
-            &format!("http://127.0.0.1:{port}/-/ready"),
-            Duration::from_secs(30),
-        );
-        Self {
-            process,
-            port,
-            directory,
-        }
+        process
+            .wait_for_answer(&format!("http://127.0.0.1:{port}/-/ready"), Duration::from_secs(30));
+        Self { process, port, directory }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -110,11 +104,7 @@ impl Prometheus {
     /// The value of an expression that has at most one series.
     pub(crate) fn value(&self, expression: &str) -> Option<f64> {
         let samples = self.query(expression);
-        assert!(
-            samples.len() <= 1,
-            "{expression} has {} series",
-            samples.len()
-        );
+        assert!(samples.len() <= 1, "{expression} has {} series", samples.len());
         samples.first().map(|sample| sample.value)
     }
 
@@ -123,10 +113,8 @@ impl Prometheus {
         let now_s = unix_now_s();
         let start = (now_s - EXEMPLAR_WINDOW_S).to_string();
         let end = (now_s + EXEMPLAR_WINDOW_S).to_string();
-        let data = self.ask(
-            "query_exemplars",
-            &[("query", expression), ("start", &start), ("end", &end)],
-        );
+        let data =
+            self.ask("query_exemplars", &[("query", expression), ("start", &start), ("end", &end)]);
         let of_series = |entry: &Value| -> Vec<Exemplar> {
             array(&entry["exemplars"])
                 .iter()
@@ -134,9 +122,7 @@ impl Prometheus {
                     series: labels(&entry["seriesLabels"]),
                     labels: labels(&exemplar["labels"]),
                     value: number(&exemplar["value"]),
-                    time_s: exemplar["timestamp"]
-                        .as_f64()
-                        .expect("an exemplar has a timestamp"),
+                    time_s: exemplar["timestamp"].as_f64().expect("an exemplar has a timestamp"),
                 })
                 .collect()
         };
@@ -150,9 +136,7 @@ impl Prometheus {
         let expression = format!("timestamp(up{{job=\"{job}\"}} == 1)");
         let scraped = wait_for(within, || {
             // A sample carries the time at which its scrape began.
-            self.query(&expression)
-                .into_iter()
-                .find(|sample| sample.value > since_s)
+            self.query(&expression).into_iter().find(|sample| sample.value > since_s)
         });
         assert!(
             scraped.is_some(),
@@ -199,12 +183,7 @@ fn array(value: &Value) -> &[Value] {
 fn labels(value: &Value) -> BTreeMap<String, String> {
     let pairs = value.as_object().into_iter().flatten();
     pairs
-        .map(|(name, label)| {
-            (
-                name.clone(),
-                label.as_str().expect("a label is text").to_owned(),
-            )
-        })
+        .map(|(name, label)| (name.clone(), label.as_str().expect("a label is text").to_owned()))
         .collect()
 }
 
@@ -221,8 +200,5 @@ fn number(value: &Value) -> f64 {
     reason = "compared with the times that a real Prometheus records"
 )]
 fn unix_now_s() -> f64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("the clock is past 1970")
-        .as_secs_f64()
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_secs_f64()
 }
