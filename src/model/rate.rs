@@ -52,6 +52,12 @@ impl Rate {
         Self::new((value * 1e6).round() as u64, Duration::from_secs(1_000_000))
     }
 
+    /// The rational itself, in lowest terms: so many events in so many nanoseconds.
+    #[must_use]
+    pub const fn fraction(self) -> (u64, u64) {
+        (self.events, self.per_ns)
+    }
+
     /// Events per second, for display and statistics.
     #[must_use]
     pub fn per_second(self) -> f64 {
