@@ -1,0 +1,452 @@
+//! Watches a run from outside and holds it to the invariants of the design.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll::engine::{Engine, Output, StreamPlan};
+use plimsoll::model::{
+    AttemptId, AttemptRecord, Event, GateChange, GateId, MessageEnd, MessageId, MessageResult,
+    Moment, Scope, ScopeKey, SendOrder, SkipReason, StreamId, StreamInfo, Verdict, WallOffset,
+};
+use plimsoll::schedule::Arrivals;
+
+use crate::scenario::Scenario;
+
+/// The bound on messages that wait for a retry, per stream (engine's own, restated).
+const WAITING_MAX: u64 = 1_024;
+/// Advice beyond this counts as absent.
+const OBEYED_MAX: Duration = Duration::from_secs(86_400);
+/// How often the engine's own snapshot is compared; each costs O(streams).
+const SNAPSHOT_EVERY: u64 = 256;
+
+/// What a set of runs has met, so that no check passes for want of occasion.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Coverage {
+    pub(crate) sent: u64,
+    pub(crate) skipped: [u64; SkipReason::ALL.len()],
+    pub(crate) results: [u64; MessageResult::ALL.len()],
+    pub(crate) epochs: u64,
+    pub(crate) extended: u64,
+    pub(crate) opened: u64,
+    pub(crate) refused_resumes: u64,
+    pub(crate) resends: u64,
+    pub(crate) abandoned: u64,
+}
+
+impl Coverage {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.epochs += other.epochs;
+        self.extended += other.extended;
+        self.opened += other.opened;
+        self.refused_resumes += other.refused_resumes;
+        self.resends += other.resends;
+        self.abandoned += other.abandoned;
+        for (mine, theirs) in self.skipped.iter_mut().zip(other.skipped) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in self.results.iter_mut().zip(other.results) {
+            *mine += theirs;
+        }
+    }
+
+    pub(crate) fn assert_everything_was_met(&self) {
+        for reason in SkipReason::ALL {
+            assert!(self.skipped[reason.index()] > 1_000, "{reason}: {self:?}");
+        }
+        for result in MessageResult::ALL {
+            // A full queue needs more waiting messages than these short worlds hold.
+            let rare = matches!(result, MessageResult::QueueFull | MessageResult::Rejected);
+            assert!(rare || self.results[result.index()] > 100, "{result}: {self:?}");
+        }
+        let rest = [self.epochs, self.extended, self.opened, self.refused_resumes, self.abandoned];
+        assert!(rest.iter().all(|n| *n > 100), "{self:?}");
+    }
+}
+
+struct StreamState {
+    info: Arc<StreamInfo>,
+    plan: StreamPlan,
+    scheduled: u64,
+    sent: u64,
+    skipped: u64,
+    ended: u64,
+    messages: u64,
+    resends: u64,
+    /// The most the retry budget ever allowed, over the plans it has had.
+    budget_ratio: f64,
+    budget_reserve: f64,
+    sends: Vec<Moment>,
+    last_due: Option<Moment>,
+    rates: Vec<f64>,
+    catch_up: u32,
+    poisson: bool,
+    removed: bool,
+}
+
+#[derive(Default)]
+struct GateState {
+    closed: bool,
+    resume: Option<AttemptId>,
+    resume_refused: bool,
+    removed: bool,
+}
+
+pub(crate) struct Checker<'a> {
+    scenario: &'a Scenario,
+    streams: BTreeMap<StreamId, StreamState>,
+    gates: BTreeMap<GateId, (Arc<ScopeKey>, GateState)>,
+    in_flight: BTreeMap<AttemptId, SendOrder>,
+    messages: BTreeMap<MessageId, StreamId>,
+    unsafe_to_resend: BTreeSet<MessageId>,
+    /// Everybody this covers is forbidden to send before the moment.
+    forbidden: Vec<(ScopeKey, Moment)>,
+    draining: bool,
+    plan_in_flight_max: u32,
+    outputs: u64,
+    coverage: Coverage,
+}
+
+type Check = Result<(), String>;
+
+fn ensure(holds: bool, what: impl FnOnce() -> String) -> Check {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+impl<'a> Checker<'a> {
+    pub(crate) fn new(scenario: &'a Scenario) -> Self {
+        let reload = scenario.reload.as_ref().map_or(0, |(_, plan)| plan.in_flight_max);
+        Self {
+            scenario,
+            streams: BTreeMap::new(),
+            gates: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            unsafe_to_resend: BTreeSet::new(),
+            forbidden: Vec::new(),
+            draining: false,
+            plan_in_flight_max: scenario.plan.in_flight_max.max(reload),
+            outputs: 0,
+            coverage: Coverage::default(),
+        }
+    }
+
+    pub(crate) fn see(&mut self, now: Moment, output: &Output, engine: &Engine) -> Check {
+        self.outputs += 1;
+        match output {
+            Output::Send(order) => self.send(now, order)?,
+            Output::Event(event) => self.event(now, event)?,
+            Output::WakeAt(at) => {
+                ensure(*at > now, || format!("asked to be woken at {at:?}, it is {now:?}"))?;
+                if self.outputs.is_multiple_of(SNAPSHOT_EVERY) {
+                    self.snapshot(now, engine)?;
+                }
+            }
+            Output::FetchToken(_) | Output::Drained => {}
+        }
+        Ok(())
+    }
+
+    /// Invariants 1, 2, 5, 6 and 7 at a send.
+    fn send(&mut self, now: Moment, order: &SendOrder) -> Check {
+        ensure(!self.draining, || format!("sent after the drain began, at {now:?}"))?;
+        let stream = self.streams.get_mut(&order.stream).ok_or("sent by an unknown stream")?;
+        ensure(order.due <= now, || format!("sent before it was due: {order:?}"))?;
+        ensure(stream.last_due.is_none_or(|last| last < order.due || stream.poisson), || {
+            format!("a slot was used twice: {order:?}")
+        })?;
+        stream.last_due = Some(order.due);
+        stream.sends.push(now);
+        let domain = &stream.info.domain;
+        for (key, until) in &self.forbidden {
+            let inside = key.domain == *domain && key.covers(&stream.info.identity) && now < *until;
+            ensure(!inside, || format!("sent inside a Retry-After until {until:?}: {order:?}"))?;
+        }
+        let policy = &stream.plan.policy;
+        if order.resend > 0 {
+            self.coverage.resends += 1;
+            stream.resends += 1;
+            let expired = now >= order.first_due + policy.deadline;
+            ensure(!expired, || format!("outlived its deadline: {order:?}"))?;
+            ensure(!self.unsafe_to_resend.contains(&order.message), || {
+                format!("may have arrived, was sent again: {order:?}")
+            })?;
+        } else {
+            stream.messages += 1;
+            ensure(self.messages.insert(order.message, order.stream).is_none(), || {
+                format!("a message id was used twice: {order:?}")
+            })?;
+        }
+        let allowed = stream.budget_reserve + stream.budget_ratio * stream.messages as f64 + 1e-3;
+        ensure(stream.resends as f64 <= allowed, || format!("over the retry budget: {order:?}"))?;
+        let attempts_max = policy.max_attempts.max(1);
+        ensure(order.resend < attempts_max, || format!("too many attempts: {order:?}"))?;
+        self.in_flight.insert(order.attempt, *order);
+        let total = self.in_flight.len();
+        ensure(total <= self.plan_in_flight_max as usize, || format!("{total} in flight"))?;
+        Ok(())
+    }
+
+    fn event(&mut self, now: Moment, event: &Event) -> Check {
+        match event {
+            Event::StreamAdded(info) => self.stream_added(info),
+            Event::StreamRateChanged(id, rate) => {
+                self.refresh_plan(*id, now);
+                self.stream(*id)?.rates.push(rate.per_second());
+                Ok(())
+            }
+            Event::StreamRemoved(id) => {
+                let stream = self.stream(*id)?;
+                stream.removed = true;
+                ensure(stream.sent == stream.ended, || format!("{id:?} left with work in flight"))
+            }
+            Event::Skipped { stream, reason, count } => {
+                self.coverage.skipped[reason.index()] += count;
+                ensure(*count > 0, || "an empty skip".to_owned())?;
+                let stream = self.stream(*stream)?;
+                stream.skipped += count;
+                stream.scheduled += count;
+                Ok(())
+            }
+            Event::Sent(order) => self.sent(order),
+            Event::Ended(record) => self.ended(now, record),
+            Event::MessageEnded(end) => self.message_ended(end),
+            Event::RetryQueued { not_before, .. } => {
+                ensure(*not_before >= now, || "a retry in the past".to_owned())
+            }
+            Event::GateAdded(id, key) => {
+                self.gates.insert(*id, (Arc::clone(key), GateState::default()));
+                Ok(())
+            }
+            Event::GateRemoved(id) => {
+                let (_, gate) = self.gates.get_mut(id).ok_or("an unknown gate was removed")?;
+                gate.removed = true;
+                ensure(!gate.closed, || "a closed gate was forgotten".to_owned())
+            }
+            Event::Gate(id, change) => self.gate_changed(*id, change),
+            Event::DrainStarted => {
+                self.draining = true;
+                Ok(())
+            }
+            Event::CredentialAdded(..) | Event::CredentialRemoved(_) | Event::Token(..) => Ok(()),
+        }
+    }
+
+    fn stream_added(&mut self, info: &Arc<StreamInfo>) -> Check {
+        let plans = self.scenario.reload.iter().map(|(_, plan)| plan);
+        let plan = std::iter::once(&self.scenario.plan)
+            .chain(plans)
+            .flat_map(|plan| &plan.streams)
+            .rfind(|plan| plan.name == info.name)
+            .ok_or("a stream that nobody planned")?
+            .clone();
+        let first = self.scenario.plan.streams.iter().find(|plan| plan.name == info.name);
+        let budgets = first.into_iter().chain([&plan]).map(|plan| plan.policy.retry_budget);
+        let (ratio, reserve) = budgets.fold((0.0_f64, 0.0_f64), |(ratio, reserve), budget| {
+            (ratio.max(budget.ratio), reserve.max(f64::from(budget.reserve)))
+        });
+        let catch_up = first.map_or(0, |p| p.schedule.catch_up_slots);
+        let policy = first.map_or(plan.policy, |first| {
+            // Until the reload is seen, the more permissive of the two policies bounds the stream.
+            let mut wide = plan.policy;
+            wide.deadline = wide.deadline.max(first.policy.deadline);
+            wide.max_attempts = wide.max_attempts.max(first.policy.max_attempts);
+            wide
+        });
+        let poisson = plan.schedule.arrivals == Arrivals::Poisson
+            || first.is_some_and(|p| p.schedule.arrivals == Arrivals::Poisson);
+        let state = StreamState {
+            info: Arc::clone(info),
+            scheduled: 0,
+            sent: 0,
+            skipped: 0,
+            ended: 0,
+            messages: 0,
+            resends: 0,
+            budget_ratio: ratio,
+            budget_reserve: reserve,
+            sends: Vec::new(),
+            last_due: None,
+            rates: vec![info.rate.per_second()],
+            catch_up: catch_up.max(plan.schedule.catch_up_slots),
+            poisson,
+            removed: false,
+            plan: StreamPlan { policy, ..plan },
+        };
+        self.streams.insert(info.id, state);
+        Ok(())
+    }
+
+    fn refresh_plan(&mut self, id: StreamId, _now: Moment) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.last_due = None;
+        }
+    }
+
+    fn sent(&mut self, order: &SendOrder) -> Check {
+        self.coverage.sent += 1;
+        let stream = self.stream(order.stream)?;
+        stream.sent += 1;
+        stream.scheduled += 1;
+        ensure(stream.scheduled == stream.sent + stream.skipped, || "slots lost".to_owned())
+    }
+
+    /// Invariants 2 and 4 at an answer.
+    fn ended(&mut self, now: Moment, record: &AttemptRecord) -> Check {
+        let order = self.in_flight.remove(&record.order.attempt);
+        ensure(order.as_ref() == Some(&record.order), || format!("ended twice: {record:?}"))?;
+        let stream = self.stream(record.order.stream)?;
+        stream.ended += 1;
+        let (info, plan) = (Arc::clone(&stream.info), stream.plan.clone());
+        match record.answer.verdict {
+            Verdict::Throttled => {
+                let advised = record.answer.advice.wait().filter(|wait| *wait <= OBEYED_MAX);
+                let headers_at = record.answer.headers_at.unwrap_or(now);
+                for scope in self.scopes_of(&info) {
+                    let key = ScopeKey::of(&info.domain, &scope, &info.identity);
+                    if let Some(wait) = advised {
+                        self.forbidden.push((key, headers_at + wait));
+                    }
+                }
+                self.forbidden.retain(|(_, until)| *until > now);
+                self.refused(&record.order);
+            }
+            Verdict::Failed(failure) => {
+                self.coverage.abandoned +=
+                    u64::from(failure.kind == plimsoll::model::FailureKind::Abandoned);
+                if failure.may_have_arrived && !plan.resend_is_safe {
+                    self.unsafe_to_resend.insert(record.order.message);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The scope that is certain for a stream: the first plan's if the second says the same.
+    fn scopes_of(&self, info: &StreamInfo) -> Vec<Scope> {
+        let scope_in = |plan: &plimsoll::engine::Plan| {
+            plan.streams.iter().find(|s| s.domain == info.domain).map(|s| s.scope.clone())
+        };
+        let first = scope_in(&self.scenario.plan);
+        let second = self.scenario.reload.as_ref().and_then(|(_, plan)| scope_in(plan));
+        match (first, second) {
+            (Some(a), Some(b)) if a != b => Vec::new(),
+            (Some(scope), _) | (None, Some(scope)) => vec![scope],
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn refused(&mut self, order: &SendOrder) {
+        for (_, gate) in self.gates.values_mut() {
+            if gate.resume == Some(order.attempt) {
+                gate.resume_refused = true;
+            }
+        }
+    }
+
+    /// Invariant 3: an epoch begins when an open gate is closed or a resume is refused, and no
+    /// other way. What a closed gate lets through is one resume at a time.
+    fn gate_changed(&mut self, id: GateId, change: &GateChange) -> Check {
+        let resumes: Vec<_> =
+            self.in_flight.values().filter(|o| o.resume).map(|o| o.attempt).collect();
+        let (_, gate) = self.gates.get_mut(&id).ok_or("an unknown gate")?;
+        ensure(!gate.removed, || "a removed gate changed".to_owned())?;
+        match change {
+            GateChange::Closed { .. } => {
+                self.coverage.epochs += 1;
+                // An early warning closes the gate before the answer itself is seen.
+                let warned = gate.resume.is_some();
+                ensure(!gate.closed || gate.resume_refused || warned, || {
+                    format!("cut twice in one epoch: {change:?}")
+                })?;
+                self.coverage.refused_resumes += u64::from(gate.closed);
+                *gate = GateState { closed: true, ..GateState::default() };
+            }
+            GateChange::Extended { .. } => {
+                self.coverage.extended += 1;
+                gate.closed = true;
+            }
+            GateChange::HalfOpen => {
+                let before = gate.resume.filter(|old| resumes.contains(old));
+                ensure(before.is_none(), || "two resumes at once".to_owned())?;
+                gate.closed = true;
+                gate.resume = resumes.iter().max().copied();
+            }
+            GateChange::Opened { .. } => {
+                self.coverage.opened += 1;
+                ensure(gate.closed, || "opened twice".to_owned())?;
+                *gate = GateState::default();
+            }
+            GateChange::OpenedByOperator => {}
+            GateChange::Violated => return Err("the engine counted a violation".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn message_ended(&mut self, end: &MessageEnd) -> Check {
+        self.coverage.results[end.result.index()] += 1;
+        let known = self.messages.remove(&end.message);
+        ensure(known == Some(end.stream), || format!("a message ended twice: {end:?}"))
+    }
+
+    /// Invariants 4 and 6 against the engine's own snapshot.
+    fn snapshot(&self, now: Moment, engine: &Engine) -> Check {
+        let status = engine.status(now, WallOffset::default());
+        ensure(status.in_flight == self.in_flight.len() as u64, || "in flight differs".to_owned())?;
+        for stream in &status.streams {
+            let skipped: u64 = stream.skipped.values().sum();
+            let ended: u64 = stream.outcomes.values().sum();
+            ensure(stream.scheduled == stream.sent + skipped, || format!("{stream:?}"))?;
+            ensure(stream.sent == ended + stream.in_flight, || format!("{stream:?}"))?;
+            ensure(stream.retries_waiting <= WAITING_MAX, || format!("{stream:?}"))?;
+        }
+        Ok(())
+    }
+
+    fn stream(&mut self, id: StreamId) -> Result<&mut StreamState, String> {
+        let stream = self.streams.get_mut(&id).ok_or_else(|| format!("{id:?} is unknown"))?;
+        if stream.removed { Err(format!("{id:?} acts after its end")) } else { Ok(stream) }
+    }
+
+    pub(crate) fn finish(self) -> Result<Coverage, String> {
+        let in_flight = self.in_flight.len();
+        ensure(in_flight == 0, || format!("drained with {in_flight} in flight"))?;
+        let open = self.messages.len();
+        ensure(open == 0, || format!("drained with {open} messages that never ended"))?;
+        for stream in self.streams.values() {
+            ensure(stream.sent == stream.ended, || format!("{}: sums differ", stream.info.name))?;
+            if !stream.poisson {
+                ceiling_holds(stream)?;
+            }
+        }
+        Ok(self.coverage)
+    }
+}
+
+/// Invariant 1: in any window, sends ≤ slots planned in it + catch-up bound + 1.
+fn ceiling_holds(stream: &StreamState) -> Check {
+    let rate = stream.rates.iter().copied().fold(0.0, f64::max);
+    // A change of rate starts a new plan within the same window.
+    let plans = stream.rates.len() as f64;
+    for window_ms in [1_u64, 20, 300, 1_000, 10_000] {
+        let window = Duration::from_millis(window_ms);
+        let planned = (rate * window.as_secs_f64()).floor() + 1.0;
+        let most = planned * 1.0 + (f64::from(stream.catch_up) + 1.0) * plans + (plans - 1.0);
+        let mut first = 0;
+        for (i, at) in stream.sends.iter().enumerate() {
+            while at.since(stream.sends[first]) >= window {
+                first += 1;
+            }
+            let sends = (i - first + 1) as f64;
+            ensure(sends <= most, || {
+                format!(
+                    "{}: {sends} sends in {window:?} before {at:?}, most {most}",
+                    stream.info.name
+                )
+            })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Joins an engine and a world, moves the clock, and shows everything to the checker.
+
+use std::collections::BTreeMap;
+
+use plimsoll::engine::{Engine, Input, Output, TokenAnswer};
+use plimsoll::model::{Advice, AdviceSource, CredentialId, Event, Moment, StreamId, StreamInfo};
+use plimsoll::netem::World;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::checker::{Checker, Coverage};
+use crate::scenario::Scenario;
+
+/// How long the login server takes.
+const LOGIN_TIME: Duration = Duration::from_millis(80);
+
+/// Outputs in one instant beyond which the engine is taken to be caught in a loop.
+const OUTPUTS_AT_ONCE_MAX: usize = 200_000;
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    engine: Engine,
+    world: World,
+    now: Moment,
+    rng: StdRng,
+    streams: BTreeMap<StreamId, Arc<StreamInfo>>,
+    logins: Vec<(Moment, CredentialId)>,
+    stalls: Vec<(Moment, Duration)>,
+    reloaded: bool,
+    drained_at: Option<Moment>,
+}
+
+/// Runs a scenario to its end; the error says which invariant broke, when and how.
+pub(crate) fn run(scenario: &Scenario) -> Result<Coverage, String> {
+    let mut checker = Checker::new(scenario);
+    Run::new(scenario).to_end(|now, output, engine| checker.see(now, output, engine))?;
+    checker.finish()
+}
+
+/// Every output of a run, as text, to compare runs by.
+pub(crate) fn trace(scenario: &Scenario) -> Vec<String> {
+    let mut lines = Vec::new();
+    let outcome = Run::new(scenario).to_end(|now, output, _| {
+        lines.push(format!("{now:?} {output:?}"));
+        Ok(())
+    });
+    assert_eq!(outcome, Ok(()));
+    lines
+}
+
+impl<'a> Run<'a> {
+    fn new(scenario: &'a Scenario) -> Self {
+        let mut engine = Engine::new(scenario.seed, scenario.stop_after);
+        engine.handle(Moment::ZERO, Input::Apply(scenario.plan.clone()));
+        let mut stalls = scenario.stalls.clone();
+        stalls.sort();
+        Self {
+            scenario,
+            engine,
+            world: World::new(scenario.seed, scenario.network.clone(), scenario.server.clone()),
+            now: Moment::ZERO,
+            rng: StdRng::seed_from_u64(scenario.seed),
+            streams: BTreeMap::new(),
+            logins: Vec::new(),
+            stalls,
+            reloaded: false,
+            drained_at: None,
+        }
+    }
+
+    fn to_end(
+        mut self,
+        mut see: impl FnMut(Moment, &Output, &Engine) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut at_once = 0;
+        loop {
+            let output = self.engine.poll(self.now);
+            see(self.now, &output, &self.engine)?;
+            at_once += 1;
+            if at_once > OUTPUTS_AT_ONCE_MAX {
+                return Err(format!("caught in a loop at {:?}: {output:?}", self.now));
+            }
+            match output {
+                Output::Send(order) => {
+                    let info = &self.streams[&order.stream];
+                    self.world.send(self.now, order, &info.identity);
+                }
+                Output::FetchToken(credential) => {
+                    self.logins.push((self.now + LOGIN_TIME, credential));
+                }
+                Output::Event(Event::StreamAdded(info)) => {
+                    self.streams.insert(info.id, info);
+                }
+                Output::Event(Event::DrainStarted) => self.drained_at = Some(self.now),
+                Output::Event(_) => {}
+                Output::WakeAt(wake) => {
+                    at_once = 0;
+                    self.advance(wake)?;
+                }
+                Output::Drained => return Ok(()),
+            }
+        }
+    }
+
+    /// Moves the clock to whatever comes next and feeds it to the engine.
+    fn advance(&mut self, wake: Moment) -> Result<(), String> {
+        let end = self.drained_at.map_or(self.scenario.drain_at, |at| at + self.scenario.grace);
+        let reload = self.scenario.reload.as_ref().filter(|_| !self.reloaded).map(|(at, _)| *at);
+        let login = self.logins.iter().map(|(at, _)| *at).min();
+        let world = self.world.next_at();
+        let next = [Some(wake), Some(end), reload, login, world].into_iter().flatten().min();
+        let next = next.unwrap_or(end);
+        if next < self.now {
+            return Err(format!("woken in the past: {next:?} at {:?}", self.now));
+        }
+        self.now = next;
+        if let Some((at, length)) = self.stalls.first().copied()
+            && self.now >= at
+        {
+            self.stalls.remove(0);
+            self.now += length;
+        }
+        self.feed(end);
+        Ok(())
+    }
+
+    fn feed(&mut self, end: Moment) {
+        let now = self.now;
+        while let Some((attempt, mut answer)) = self.world.deliver(now) {
+            // A process that was held up receives what came meanwhile when it goes on.
+            answer.done_at = now;
+            answer.headers_at = answer.headers_at.map(|_| now);
+            let early = answer.headers_at.filter(|_| self.rng.random_bool(0.3));
+            if let (Some(headers_at), plimsoll::model::Verdict::Throttled) = (early, answer.verdict)
+            {
+                let advice = answer.advice;
+                self.engine.handle(now, Input::Warned { attempt, headers_at, advice });
+            }
+            self.engine.handle(now, Input::Answered { attempt, answer });
+        }
+        let (due, later): (Vec<_>, Vec<_>) = self.logins.drain(..).partition(|(at, _)| *at <= now);
+        self.logins = later;
+        for (_, credential) in due {
+            let answer = self.login();
+            self.engine.handle(now, Input::Token { credential, answer });
+        }
+        if let Some((at, plan)) = &self.scenario.reload
+            && !self.reloaded
+            && now >= *at
+        {
+            self.reloaded = true;
+            self.engine.handle(now, Input::Apply(plan.clone()));
+        }
+        if now >= end {
+            let input = if self.drained_at.is_none() { Input::Drain } else { Input::Abandon };
+            self.engine.handle(now, input);
+        }
+    }
+
+    fn login(&mut self) -> TokenAnswer {
+        if !self.rng.random_bool(self.scenario.token_trouble) {
+            return TokenAnswer::Granted { expires_in: self.scenario.token_life };
+        }
+        if self.rng.random_bool(0.5) {
+            return TokenAnswer::Unavailable;
+        }
+        let wait = Duration::from_secs(3);
+        TokenAnswer::Throttled { advice: Advice::Wait(wait, AdviceSource::RetryAfterSeconds) }
+    }
+}
