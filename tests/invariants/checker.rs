@@ -68,6 +68,7 @@ impl Coverage {
 struct StreamState {
     info: Arc<StreamInfo>,
     plan: StreamPlan,
+    added_at: Moment,
     scheduled: u64,
     sent: u64,
     skipped: u64,
@@ -82,6 +83,8 @@ struct StreamState {
     rates: Vec<f64>,
     catch_up: u32,
     poisson: bool,
+    /// It is not in the second plan, or not the same there: after the reload its slots end.
+    retiring: bool,
     removed: bool,
 }
 
@@ -106,6 +109,13 @@ pub(crate) struct Checker<'a> {
     plan_in_flight_max: u32,
     outputs: u64,
     coverage: Coverage,
+}
+
+impl StreamState {
+    /// Whether its plan is more than a rate from the start: then arithmetic alone does not tell.
+    fn changes(&self) -> bool {
+        self.rates.len() > 1 || self.plan.schedule.ramp > Duration::ZERO || self.retiring
+    }
 }
 
 type Check = Result<(), String>;
@@ -139,6 +149,9 @@ impl<'a> Checker<'a> {
             Output::Event(event) => self.event(now, event)?,
             Output::WakeAt(at) => {
                 ensure(*at > now, || format!("asked to be woken at {at:?}, it is {now:?}"))?;
+                if !self.draining {
+                    self.slots_add_up(now)?;
+                }
                 if self.outputs.is_multiple_of(SNAPSHOT_EVERY) {
                     self.snapshot(now, engine)?;
                 }
@@ -190,7 +203,7 @@ impl<'a> Checker<'a> {
 
     fn event(&mut self, now: Moment, event: &Event) -> Check {
         match event {
-            Event::StreamAdded(info) => self.stream_added(info),
+            Event::StreamAdded(info) => self.stream_added(info, now),
             Event::StreamRateChanged(id, rate) => {
                 self.refresh_plan(*id, now);
                 self.stream(*id)?.rates.push(rate.per_second());
@@ -233,7 +246,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn stream_added(&mut self, info: &Arc<StreamInfo>) -> Check {
+    fn stream_added(&mut self, info: &Arc<StreamInfo>, now: Moment) -> Check {
         let plans = self.scenario.reload.iter().map(|(_, plan)| plan);
         let plan = std::iter::once(&self.scenario.plan)
             .chain(plans)
@@ -258,6 +271,7 @@ impl<'a> Checker<'a> {
             || first.is_some_and(|p| p.schedule.arrivals == Arrivals::Poisson);
         let state = StreamState {
             info: Arc::clone(info),
+            added_at: now,
             scheduled: 0,
             sent: 0,
             skipped: 0,
@@ -271,6 +285,7 @@ impl<'a> Checker<'a> {
             rates: vec![info.rate.per_second()],
             catch_up: catch_up.max(plan.schedule.catch_up_slots),
             poisson,
+            retiring: self.scenario.reload.is_some(),
             removed: false,
             plan: StreamPlan { policy, ..plan },
         };
@@ -401,6 +416,22 @@ impl<'a> Checker<'a> {
             ensure(stream.scheduled == stream.sent + skipped, || format!("{stream:?}"))?;
             ensure(stream.sent == ended + stream.in_flight, || format!("{stream:?}"))?;
             ensure(stream.retries_waiting <= WAITING_MAX, || format!("{stream:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// Invariant 4 against arithmetic: no slot of the plan is lost, none is invented. A stream that
+    /// is held back counts its skips once a second.
+    fn slots_add_up(&self, now: Moment) -> Check {
+        for stream in self.streams.values().filter(|s| !s.removed && !s.poisson && !s.changes()) {
+            let rate = stream.info.rate.per_second();
+            let planned = rate * now.since(stream.added_at).as_secs_f64();
+            let scheduled = stream.scheduled as f64;
+            let uncounted = rate * 1.0 + 3.0;
+            ensure(scheduled <= planned + 2.0 && scheduled >= planned - uncounted, || {
+                let name = &stream.info.name;
+                format!("{name}: {scheduled} slots of {planned} planned at {now:?}")
+            })?;
         }
         Ok(())
     }
