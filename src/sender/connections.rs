@@ -1,18 +1,22 @@
 //! HTTP clients, shared by the endpoints whose connections are made alike.
 //!
 //! Proxies are reqwest's default: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` of the
-//! environment apply. Servers' certificates are checked against the system's store.
+//! environment apply, except to this machine's own loopback, which no proxy could reach. Servers'
+//! certificates are checked against the system's store, which only `https` targets need to exist.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use reqwest::redirect;
+use reqwest::{Url, redirect};
 
 /// The `User-Agent` of every request.
 const USER_AGENT: &str = concat!("plimsoll/", env!("CARGO_PKG_VERSION"));
 /// Shorter than the idle timeouts of common load balancers (60 s and more), so that it is mostly us
 /// who close: a connection closed from their side may swallow a request.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// So that a peer which vanished is noticed on an idle connection before a message is.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// A target that requests cannot be sent to.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +34,15 @@ pub enum ClientError {
 #[derive(Debug)]
 pub struct Connections {
     idle_max: usize,
-    clients: HashMap<Duration, reqwest::Client>,
+    clients: HashMap<Route, reqwest::Client>,
+}
+
+/// What makes two servers' connections alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Route {
+    connect_timeout: Duration,
+    tls: bool,
+    loopback: bool,
 }
 
 impl Connections {
@@ -41,22 +53,28 @@ impl Connections {
         Self { idle_max: in_flight_max, clients: HashMap::new() }
     }
 
-    /// The client for connections with this timeout, built where it is new.
+    /// The client for connections to this server, built where there is none like it.
     pub(super) fn client(
         &mut self,
+        server: &Url,
         connect_timeout: Duration,
     ) -> Result<reqwest::Client, ClientError> {
-        if let Some(client) = self.clients.get(&connect_timeout) {
+        let route = Route {
+            connect_timeout,
+            tls: server.scheme() == "https",
+            loopback: is_loopback(server),
+        };
+        if let Some(client) = self.clients.get(&route) {
             return Ok(client.clone());
         }
-        let client = build(connect_timeout, self.idle_max).map_err(ClientError::Build)?;
-        self.clients.insert(connect_timeout, client.clone());
+        let client = build(route, self.idle_max).map_err(ClientError::Build)?;
+        self.clients.insert(route, client.clone());
         Ok(client)
     }
 }
 
-fn build(connect_timeout: Duration, idle_max: usize) -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
+fn build(route: Route, idle_max: usize) -> reqwest::Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         // A redirect could carry the token to another host and the message to somebody else.
         .redirect(redirect::Policy::none())
@@ -65,17 +83,31 @@ fn build(connect_timeout: Duration, idle_max: usize) -> reqwest::Result<reqwest:
         // goes to another one. It is safe, because hyper hands a request back only if not a byte of
         // it was written, and it is one attempt on the wire.
         .retry(reqwest::retry::never())
-        .connect_timeout(connect_timeout)
+        .connect_timeout(route.connect_timeout)
         .tcp_nodelay(true)
-        .tcp_keepalive(Duration::from_secs(30))
+        .tcp_keepalive(TCP_KEEPALIVE)
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .pool_max_idle_per_host(idle_max)
-        .build()
+        .pool_max_idle_per_host(idle_max);
+    if !route.tls {
+        // Trusts nobody, and so does not ask for a certificate store: plain HTTP to a simulator or
+        // a sidecar has to work in a container that has none.
+        builder = builder.tls_certs_only([]);
+    }
+    if route.loopback {
+        builder = builder.no_proxy();
+    }
+    builder.build()
+}
+
+fn is_loopback(server: &Url) -> bool {
+    let host = server.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 /// Parses the URL of a server and refuses what must not be in one.
-pub(super) fn server_url(text: &str) -> Result<reqwest::Url, ClientError> {
-    let url = reqwest::Url::parse(text).map_err(|_| ClientError::Url("cannot be parsed"))?;
+pub(super) fn server_url(text: &str) -> Result<Url, ClientError> {
+    let url = Url::parse(text).map_err(|_| ClientError::Url("cannot be parsed"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(ClientError::Url("is neither http nor https"));
     }
@@ -98,10 +130,18 @@ mod tests {
     #[test]
     fn endpoints_that_connect_alike_share_a_client() {
         let mut connections = Connections::new(10);
-        for timeout_s in [1, 2, 1] {
-            connections.client(Duration::from_secs(timeout_s)).expect("a client");
+        for (url, timeout_s, clients) in [
+            ("http://api.example.com", 1, 1),
+            ("http://other.example.com/prefix", 1, 1),
+            ("http://api.example.com", 2, 2),
+            ("http://127.0.0.1:80", 1, 3),
+            ("http://[::1]:81", 1, 3),
+            ("http://localhost", 1, 3),
+        ] {
+            let url = server_url(url).expect("a URL");
+            connections.client(&url, Duration::from_secs(timeout_s)).expect("a client");
+            assert_eq!(connections.clients.len(), clients, "{url}");
         }
-        assert_eq!(connections.clients.len(), 2);
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl EndpointClient {
         if url.query().is_some() || settings.base_url.ends_with('/') {
             return Err(ClientError::Url("has a query or ends with a slash"));
         }
-        let client = connections.client(settings.connect_timeout)?;
+        let client = connections.client(&url, settings.connect_timeout)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in &settings.headers {
@@ -140,7 +140,10 @@ impl Inner {
         let mut request = reqwest::Request::new(self.settings.method.clone(), url);
         let headers = request.headers_mut();
         headers.clone_from(&self.headers);
-        headers.extend(rendered.headers);
+        // Not `extend`, which would leave the target's own value beside the new one.
+        for (name, value) in rendered.headers {
+            headers.insert(name, value);
+        }
         if let Some(value) = traceparent {
             headers.insert(HeaderName::from_static("traceparent"), value);
         }

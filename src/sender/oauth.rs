@@ -90,7 +90,7 @@ impl TokenClient {
         clock: Clock,
     ) -> Result<Self, ClientError> {
         let url = server_url(&settings.token_url)?;
-        let client = connections.client(settings.timeout)?;
+        let client = connections.client(&url, settings.timeout)?;
         Ok(Self { inner: Arc::new(Inner { client, url, settings, clock }) })
     }
 

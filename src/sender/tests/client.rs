@@ -19,7 +19,10 @@ async fn a_request_carries_what_it_was_given() {
     let mut settings = settings(format!("{}/prefix", server.url));
     settings.headers =
         vec![(HeaderName::from_static("x-fixed"), HeaderValue::from_static("always"))];
-    let extra = vec![(HeaderName::from_static("x-extra"), HeaderValue::from_static("once"))];
+    let extra = vec![
+        (HeaderName::from_static("x-extra"), HeaderValue::from_static("once")),
+        (HeaderName::from_static("content-type"), HeaderValue::from_static("text/plain")),
+    ];
     let request = Rendered::new("/messages?a=b".into(), extra, "{}".into()).expect("a path");
     let trace = HeaderValue::from_static("00-trace");
     let answer =
@@ -31,7 +34,7 @@ async fn a_request_carries_what_it_was_given() {
     assert_eq!(body, "{}");
     for line in [
         "POST /prefix/messages?a=b HTTP/1.1",
-        "content-type: application/json",
+        "content-type: text/plain",
         "authorization: Bearer canary-0123456789",
         "traceparent: 00-trace",
         "idempotency-key: 00000000000000000000000000000abc",
@@ -42,6 +45,7 @@ async fn a_request_carries_what_it_was_given() {
         assert!(head.lines().any(|l| l == line), "{line} is not in {head}");
     }
     assert!(!head.contains("accept-encoding"), "{head}");
+    assert!(!head.contains("application/json"), "{head}");
 }
 
 #[tokio::test]
@@ -55,7 +59,8 @@ async fn each_path_goes_where_it_says() {
         server.requests().iter().map(|r| r.lines().next().expect("a line").to_owned()).collect();
     let expected = ["/a", "/b", "/a", "/"].map(|path| format!("POST {path} HTTP/1.1"));
     assert_eq!(lines, expected);
-    assert!(!server.requests()[0].contains("authorization"));
+    let first = &server.requests()[0];
+    assert!(!first.contains("authorization") && first.contains("content-type: application/json"));
 }
 
 #[test]
