@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 
 use crate::model::{CredentialId, EndpointId};
 
@@ -19,9 +19,13 @@ pub struct EndpointSettings {
     pub base_url: String,
     /// HTTP method.
     pub method: Method,
+    /// Sent with every request. Without a Content-Type among them it is `application/json`. Values
+    /// that are secret must be marked sensitive, so that they are not shown.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// From the hand-over to the HTTP client until the end of the response.
     pub timeout: Duration,
-    /// For the connection, TLS included.
+    /// For the connection, TLS included. Shorter than `timeout`: a request that ran out of time
+    /// while still connecting is known not to have arrived, one that just ran out of time is not.
     pub connect_timeout: Duration,
     /// A longer response counts as [`crate::model::FailureKind::BadResponse`]. Bytes.
     pub response_bytes_max: usize,
@@ -54,7 +58,8 @@ pub struct BodyMatch {
 /// A vendor's ways of refusing for a limit, beyond the standard ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ThrottleDialect {
-    /// 429, and 503 with Retry-After.
+    /// 429; 503 with Retry-After; 403 with Retry-After or with a quota that has nothing left
+    /// (GitHub); WhatsApp's body codes.
     #[default]
     Standard,
     /// Also Genesys Cloud's 409 and 400 body codes, and its `limit` object.

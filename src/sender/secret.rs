@@ -1,0 +1,181 @@
+//! Reads secrets from where configuration says they are.
+//!
+//! Errors name the source and never the content; so does every `Debug` here.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::settings::SecretSource;
+
+/// No token or key is longer; a file that is was named by mistake.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
+/// A secret that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("secret from {origin}: {problem}")]
+pub struct SecretError {
+    origin: SecretSource,
+    problem: SecretProblem,
+}
+
+/// What is wrong with a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretProblem {
+    /// The file cannot be read.
+    #[error("{0}")]
+    Io(io::ErrorKind),
+    /// The environment variable is not set.
+    #[error("not set")]
+    Unset,
+    /// Nothing but white space.
+    #[error("empty")]
+    Empty,
+    /// Longer than 64 KiB.
+    #[error("longer than 64 KiB")]
+    TooLong,
+    /// Not UTF-8, or with control characters inside, which no header can carry.
+    #[error("not printable text")]
+    NotText,
+}
+
+impl SecretError {
+    /// What is wrong.
+    #[must_use]
+    pub const fn problem(&self) -> SecretProblem {
+        self.problem
+    }
+}
+
+/// A secret and where it came from.
+#[derive(Debug)]
+pub struct Secret {
+    source: SecretSource,
+    value: SecretString,
+}
+
+impl Secret {
+    /// Reads a secret.
+    ///
+    /// # Errors
+    /// It is not there, or is not text that a header could carry.
+    pub fn read(source: SecretSource) -> Result<Self, SecretError> {
+        match read(&source) {
+            Ok(value) => Ok(Self { source, value }),
+            Err(problem) => Err(SecretError { origin: source, problem }),
+        }
+    }
+
+    /// Reads it again and says whether its content is a different one.
+    ///
+    /// # Errors
+    /// As for [`Self::read`]; the value stays as it was.
+    pub fn reload(&mut self) -> Result<bool, SecretError> {
+        let fresh = Self::read(self.source.clone())?;
+        let changed = fresh.value.expose_secret() != self.value.expose_secret();
+        if changed {
+            *self = fresh;
+        }
+        Ok(changed)
+    }
+
+    /// The secret.
+    #[must_use]
+    pub const fn value(&self) -> &SecretString {
+        &self.value
+    }
+}
+
+fn read(source: &SecretSource) -> Result<SecretString, SecretProblem> {
+    let raw = Zeroizing::new(match source {
+        SecretSource::File(path) => {
+            let file = std::fs::File::open(path).map_err(|e| SecretProblem::Io(e.kind()))?;
+            let mut bytes = Zeroizing::new(Vec::new());
+            file.take(SECRET_BYTES_MAX + 1)
+                .read_to_end(&mut bytes)
+                .map_err(|e| SecretProblem::Io(e.kind()))?;
+            if bytes.len() as u64 > SECRET_BYTES_MAX {
+                return Err(SecretProblem::TooLong);
+            }
+            std::str::from_utf8(&bytes).map_err(|_| SecretProblem::NotText)?.to_owned()
+        }
+        SecretSource::Env(name) => match std::env::var(name) {
+            Ok(value) => value,
+            Err(std::env::VarError::NotPresent) => return Err(SecretProblem::Unset),
+            Err(std::env::VarError::NotUnicode(_)) => return Err(SecretProblem::NotText),
+        },
+    });
+    match raw.trim() {
+        "" => Err(SecretProblem::Empty),
+        text if text.len() as u64 > SECRET_BYTES_MAX => Err(SecretProblem::TooLong),
+        text if text.chars().any(char::is_control) => Err(SecretProblem::NotText),
+        text => Ok(SecretString::from(text)),
+    }
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Env(name) => write!(f, "environment variable {name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &[u8]) -> (tempfile::TempDir, SecretSource) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("token");
+        std::fs::write(&path, content).expect("written");
+        (dir, SecretSource::File(path))
+    }
+
+    #[test]
+    fn files_are_trimmed_and_reread_by_content() {
+        let (dir, source) = file(b"  first\n");
+        let mut secret = Secret::read(source).expect("a secret");
+        assert_eq!(secret.value().expose_secret(), "first");
+        assert!(!secret.reload().expect("still there"));
+        std::fs::write(dir.path().join("token"), "second\r\n").expect("written");
+        assert!(secret.reload().expect("still there"));
+        assert_eq!(secret.value().expose_secret(), "second");
+        std::fs::remove_file(dir.path().join("token")).expect("removed");
+        let error = secret.reload().expect_err("gone");
+        assert_eq!(error.problem(), SecretProblem::Io(io::ErrorKind::NotFound));
+        assert_eq!(secret.value().expose_secret(), "second", "the last good one stays");
+    }
+
+    #[test]
+    fn what_no_header_can_carry_is_refused_without_quoting_it() {
+        let long = vec![b'a'; 70_000];
+        for (content, problem) in [
+            (&b" \n"[..], SecretProblem::Empty),
+            (b"canary\nsecond line", SecretProblem::NotText),
+            (b"canary\xff", SecretProblem::NotText),
+            (&long, SecretProblem::TooLong),
+        ] {
+            let (_dir, source) = file(content);
+            let error = Secret::read(source).expect_err("not usable");
+            assert_eq!(error.problem(), problem);
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("canary") && shown.contains("token"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_environment_is_a_source_too() {
+        // Cargo sets this one for every test, so the environment need not be changed.
+        let name = "CARGO_PKG_NAME".to_owned();
+        let secret = Secret::read(SecretSource::Env(name)).expect("a secret");
+        assert_eq!(secret.value().expose_secret(), env!("CARGO_PKG_NAME"));
+        let name = "PLIMSOLL_TEST_NEVER_SET".to_owned();
+        let error = Secret::read(SecretSource::Env(name)).expect_err("not set");
+        assert_eq!(error.problem(), SecretProblem::Unset);
+        assert!(error.to_string().contains("PLIMSOLL_TEST_NEVER_SET"));
+    }
+}
