@@ -1,0 +1,130 @@
+//! Events for people who watch: small JSON texts, made only while somebody does.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::observer::Names;
+use crate::model::{
+    Advice, AttemptRecord, Event, GateChange, GateId, Moment, QuotaHint, TokenEvent, WallOffset,
+};
+
+/// At most this often is a hint told: every response may carry some.
+const HINT_PERIOD: Duration = Duration::from_millis(250);
+
+/// Where live events go. Called on the send loop's thread, so neither call may block.
+pub trait LiveSink: Send {
+    /// Whether anybody is there to read them.
+    fn wanted(&self) -> bool;
+    /// Hands one over: its kind, such as `gate`, and its data as one line of JSON.
+    fn publish(&self, kind: &'static str, json: String);
+}
+
+/// Makes live events out of the engine's.
+pub(super) struct Narrator {
+    sink: Box<dyn LiveSink>,
+    hinted_at: Option<Moment>,
+}
+
+impl Narrator {
+    pub(super) fn new(sink: Box<dyn LiveSink>) -> Self {
+        Self { sink, hinted_at: None }
+    }
+
+    pub(super) fn tell(&mut self, names: &Names, wall: WallOffset, now: Moment, event: &Event) {
+        let (kind, mut data) = match event {
+            Event::Ended(record) => {
+                let recent = self.hinted_at.is_some_and(|at| now.since(at) < HINT_PERIOD);
+                if record.answer.hints.is_empty() || recent || !self.sink.wanted() {
+                    return;
+                }
+                self.hinted_at = Some(now);
+                ("hint", hints(names, record))
+            }
+            Event::Sent(_)
+            | Event::Skipped { .. }
+            | Event::MessageEnded(_)
+            | Event::RetryQueued { .. } => return,
+            _ if !self.sink.wanted() => return,
+            Event::Gate(id, change) => ("gate", gate(names, wall, *id, change)),
+            Event::GateAdded(id, _) => {
+                ("gate", json!({"gate": names.gate(*id), "change": "added"}))
+            }
+            Event::StreamAdded(info) => (
+                "stream",
+                json!({"stream": &*info.name, "change": "added", "rate": info.rate.per_second()}),
+            ),
+            Event::StreamRateChanged(id, rate) => (
+                "stream",
+                json!({"stream": names.stream(*id), "change": "rate", "rate": rate.per_second()}),
+            ),
+            Event::StreamRemoved(id) => {
+                ("stream", json!({"stream": names.stream(*id), "change": "removed"}))
+            }
+            Event::Token(id, change) => ("token", token(wall, names.credential(*id), *change)),
+            Event::DrainStarted => ("drain", json!({})),
+        };
+        data["at"] = json!(wall.unix_seconds(now));
+        self.sink.publish(kind, data.to_string());
+    }
+}
+
+fn gate(names: &Names, wall: WallOffset, id: GateId, change: &GateChange) -> Value {
+    let gate = names.gate(id);
+    match *change {
+        GateChange::Closed { until, advice, level, long, cause } => json!({
+            "gate": gate,
+            "change": "closed",
+            "until": wall.unix_seconds(until),
+            "advice_seconds": advice_seconds(advice),
+            "level": level,
+            "long": long,
+            "cause": names.stream(cause),
+        }),
+        GateChange::Extended { until, long } => json!({
+            "gate": gate, "change": "extended", "until": wall.unix_seconds(until), "long": long,
+        }),
+        GateChange::HalfOpen => json!({"gate": gate, "change": "half_open"}),
+        GateChange::Opened { held } => {
+            json!({"gate": gate, "change": "opened", "held_seconds": held.as_secs_f64()})
+        }
+        GateChange::OpenedByOperator => json!({"gate": gate, "change": "opened_by_operator"}),
+        GateChange::Violated => json!({"gate": gate, "change": "violated"}),
+    }
+}
+
+fn advice_seconds(advice: Advice) -> Option<f64> {
+    advice.wait().map(|d| d.as_secs_f64())
+}
+
+fn hints(names: &Names, record: &AttemptRecord) -> Value {
+    let hint = |h: &QuotaHint| {
+        json!({
+            "dialect": h.dialect.as_str(),
+            "policy": h.policy,
+            "limit": h.limit,
+            "remaining": h.remaining,
+            "reset_seconds": h.reset.map(|d| d.as_secs_f64()),
+        })
+    };
+    let all: Vec<_> = record.answer.hints.iter().map(hint).collect();
+    json!({"stream": names.stream(record.order.stream), "hints": all})
+}
+
+fn token(wall: WallOffset, credential: &str, event: TokenEvent) -> Value {
+    match event {
+        TokenEvent::Fetching => json!({"credential": credential, "change": "fetching"}),
+        TokenEvent::Granted { expires_at } => json!({
+            "credential": credential,
+            "change": "granted",
+            "expires_at": expires_at.map(|at| wall.unix_seconds(at)),
+        }),
+        TokenEvent::Unavailable { throttled, retry_at } => json!({
+            "credential": credential,
+            "change": "unavailable",
+            "throttled": throttled,
+            "retry_at": wall.unix_seconds(retry_at),
+        }),
+        TokenEvent::Revoked => json!({"credential": credential, "change": "revoked"}),
+    }
+}

@@ -1,0 +1,152 @@
+//! The name, type, labels and help of every metric: the one place where names are written.
+//! `METRICS.md` describes the same set for people, and a test holds the two together.
+
+/// The type of a metric family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only goes up.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Cumulative buckets.
+    Histogram,
+}
+
+/// One metric family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Its full name.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// Its label names, in the order of the values.
+    pub labels: &'static [&'static str],
+    /// What it means, in a sentence.
+    pub help: &'static str,
+}
+
+macro_rules! families {
+    ($($id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
+        $(pub(in crate::telemetry) static $id: Family = Family {
+            name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help,
+        };)+
+
+        /// Every metric of our own, in the order of `METRICS.md`.
+        pub static CATALOG: &[&Family] = &[$(&$id),+];
+    };
+}
+
+families! {
+    SLOTS_SCHEDULED = Counter "plimsoll_slots_scheduled_total" ["stream", "target"]
+        "Slots that came due; each was sent or skipped.";
+    SLOTS_SENT = Counter "plimsoll_slots_sent_total" ["stream", "target"]
+        "Slots that were sent: one attempt each.";
+    SLOTS_SKIPPED = Counter "plimsoll_slots_skipped_total" ["stream", "target", "reason"]
+        "Slots that passed without a send, by reason.";
+    CONFIGURED_RATE = Gauge "plimsoll_stream_configured_rate" ["stream", "target"]
+        "Configured rate, in slots per second.";
+    SCHEDULED_RATE = Gauge "plimsoll_stream_scheduled_rate" ["stream", "target"]
+        "Rate the schedule aims at now, ramp included, in slots per second.";
+    STREAM_INFO = Gauge "plimsoll_stream_info" ["stream", "target", "credential", "domain"]
+        "Always 1; which credential and limit domain a stream belongs to.";
+
+    ATTEMPTS = Counter "plimsoll_attempts_total" ["stream", "target", "outcome"]
+        "Attempts that ended, by outcome.";
+    IN_FLIGHT = Gauge "plimsoll_attempts_in_flight" ["stream", "target"]
+        "Attempts that were sent and have not ended.";
+    RESENDS = Counter "plimsoll_resends_total" ["stream", "target"]
+        "Attempts that were not the first of their message.";
+    MESSAGES_STARTED = Counter "plimsoll_messages_started_total" ["stream", "target"]
+        "Messages whose first attempt was sent.";
+    MESSAGES_ENDED = Counter "plimsoll_messages_ended_total" ["stream", "target", "result"]
+        "Messages that ended, by result.";
+    RETRIES_QUEUED = Counter "plimsoll_retries_queued_total" ["stream", "target"]
+        "Times a message was put aside for another attempt.";
+    ERRORS = Counter "plimsoll_errors_total" ["target", "kind"]
+        "Failed attempts by kind of failure.";
+    RESPONSES = Counter "plimsoll_responses_total" ["target", "code"]
+        "Responses by status code; unlisted codes count under their class.";
+
+    LATENESS = Histogram "plimsoll_send_lateness_seconds" ["target"]
+        "From when a slot was due until its request was handed to the HTTP client.";
+    SERVICE = Histogram "plimsoll_service_duration_seconds" ["target", "outcome"]
+        "From when a request was handed to the HTTP client until its attempt ended.";
+    RESPONSE = Histogram "plimsoll_response_duration_seconds" ["target", "outcome"]
+        "From when a slot was due until its attempt ended, so that lateness cannot hide.";
+    DELIVERY = Histogram "plimsoll_message_delivery_duration_seconds" ["target"]
+        "From when a message's first slot was due until it was accepted, pauses included.";
+
+    ADVICE = Counter "plimsoll_throttle_advice_total" ["target", "source"]
+        "Throttled attempts by where their advice was found.";
+    RETRY_AFTER = Histogram "plimsoll_retry_after_asked_seconds" ["target"]
+        "Waits that throttled responses asked for, before any bound.";
+    GATE_STATE = Gauge "plimsoll_gate_state" ["gate"]
+        "0 open, 1 half open (one request asks whether traffic may resume), 2 closed.";
+    GATE_UNTIL = Gauge "plimsoll_gate_closed_until_timestamp_seconds" ["gate"]
+        "Unix time at which the latest pause ends or ended; 0 before the first.";
+    GATE_LEVEL = Gauge "plimsoll_gate_backoff_level" ["gate"]
+        "Epochs in a row without an accepted resume request; 0 while open.";
+    GATE_LONG = Gauge "plimsoll_gate_long" ["gate"]
+        "1 while a pause longer than the configured maximum holds the gate.";
+    GATE_EPOCHS = Counter "plimsoll_gate_epochs_total" ["gate"]
+        "Times the gate was closed.";
+    GATE_EXTENSIONS = Counter "plimsoll_gate_extensions_total" ["gate"]
+        "Times a later throttle of the same epoch moved the end of the pause.";
+    GATE_LONG_PAUSES = Counter "plimsoll_gate_long_pauses_total" ["gate"]
+        "Pauses that were longer than the configured maximum.";
+    GATE_HELD = Counter "plimsoll_gate_held_seconds_total" ["gate"]
+        "Time the gate held traffic back, the present pause included.";
+    GATE_VIOLATIONS = Counter "plimsoll_gate_violations_total" ["gate"]
+        "Requests sent inside a pause: a defect of the sender.";
+
+    HINTS = Counter "plimsoll_quota_hints_total" ["target", "dialect", "result"]
+        "Quota hints in responses, by dialect and whether they could be read.";
+    QUOTA_LIMIT = Gauge "plimsoll_quota_limit" ["stream", "target", "dialect"]
+        "Quota that the latest response with one stated.";
+    QUOTA_REMAINING = Gauge "plimsoll_quota_remaining" ["stream", "target", "dialect"]
+        "What was left of the quota, as the latest response with one stated.";
+    QUOTA_RESET = Gauge "plimsoll_quota_reset_timestamp_seconds" ["stream", "target", "dialect"]
+        "Unix time of the quota's reset, as the latest response with one stated.";
+
+    TOKEN_FETCHES = Counter "plimsoll_token_fetches_total" ["credential", "result"]
+        "Token fetches that ended, by result.";
+    TOKEN_EXPIRY = Gauge "plimsoll_token_expiry_timestamp_seconds" ["credential"]
+        "Unix time at which the token expires; +Inf for a static one, 0 without one.";
+    TOKEN_REVOKED = Counter "plimsoll_tokens_revoked_total" ["credential"]
+        "Tokens dropped because the API refused them.";
+    AUXILIARY = Counter "plimsoll_auxiliary_requests_total" ["kind"]
+        "Requests that are no attempts and in none of the sums.";
+
+    SPANS_EXPORTED = Counter "plimsoll_spans_exported_total" []
+        "Spans the collector took.";
+    SPANS_FAILED = Counter "plimsoll_spans_failed_total" []
+        "Spans lost because an export failed.";
+    SPANS_DROPPED = Counter "plimsoll_spans_dropped_total" ["reason"]
+        "Spans lost before an export, by reason.";
+    SPANS_QUEUED = Gauge "plimsoll_spans_queued" []
+        "Spans that wait for an export or are in one.";
+    SPANS_CAPACITY = Gauge "plimsoll_spans_queue_capacity" []
+        "Spans that may wait; 0 when traces are off.";
+    LOG_LINES_LOST = Counter "plimsoll_log_lines_dropped_total" []
+        "Log lines lost because the writer could not keep up.";
+
+    HEARTBEAT = Gauge "plimsoll_send_loop_heartbeat_timestamp_seconds" []
+        "Unix time at which the send loop last woke.";
+    WAKEUPS = Counter "plimsoll_send_loop_wakeups_total" []
+        "Times the send loop woke.";
+    WAKE_LAG = Histogram "plimsoll_send_loop_wake_lag_seconds" []
+        "How much later than planned the send loop woke, where it had planned to.";
+    DRAINING = Gauge "plimsoll_draining" []
+        "1 once no further slots are scheduled.";
+
+    RELOAD_OK = Gauge "plimsoll_config_last_reload_successful" []
+        "1 when the latest configuration was applied, 0 when it was refused.";
+    RELOAD_AT = Gauge "plimsoll_config_last_reload_success_timestamp_seconds" []
+        "Unix time at which a configuration was last applied.";
+    RELOADS = Counter "plimsoll_config_reloads_total" ["result"]
+        "Configurations that were applied or refused, the first included.";
+    BUILD_INFO = Gauge "plimsoll_build_info" ["version", "revision", "rustc"]
+        "Always 1; what was built from what.";
+    STARTED = Gauge "plimsoll_start_timestamp_seconds" []
+        "Unix time at which the daemon started.";
+}

@@ -1,0 +1,153 @@
+//! What the send loop, the scrapes and the exporter have in common.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use prometheus::Registry;
+use prometheus::core::{Collector, Desc};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+
+use super::book::Book;
+use super::catalog::{self as c, CATALOG};
+use super::exemplars::Exemplars;
+use super::sheet::Sheet;
+use crate::telemetry::spans::{SpanCounts, SpanDrop};
+use crate::telemetry::{BuildInfo, TelemetryError};
+
+/// Outcomes of configuration reloads.
+#[derive(Default)]
+pub(in crate::telemetry) struct Reloads {
+    last_failed: AtomicBool,
+    last_success_bits: AtomicU64,
+    successes: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl Reloads {
+    pub(in crate::telemetry) fn record(&self, unix_s: f64, successful: bool) {
+        if successful {
+            self.last_success_bits.store(unix_s.to_bits(), Ordering::Relaxed);
+            self.successes.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        self.last_failed.store(!successful, Ordering::Relaxed);
+    }
+
+    fn collect(&self, sheet: &mut Sheet) {
+        let ok = !self.last_failed.load(Ordering::Relaxed);
+        sheet.put(&c::RELOAD_OK, &[], f64::from(u8::from(ok)));
+        let at = f64::from_bits(self.last_success_bits.load(Ordering::Relaxed));
+        sheet.put(&c::RELOAD_AT, &[], at);
+        sheet.count(&c::RELOADS, &["success"], self.successes.load(Ordering::Relaxed));
+        sheet.count(&c::RELOADS, &["failure"], self.failures.load(Ordering::Relaxed));
+    }
+}
+
+/// The shared state.
+pub(in crate::telemetry) struct Shared {
+    book: Mutex<Book>,
+    pub(in crate::telemetry) exemplars: Mutex<Exemplars>,
+    pub(in crate::telemetry) spans: Arc<SpanCounts>,
+    pub(in crate::telemetry) reloads: Reloads,
+    pub(in crate::telemetry) registry: Registry,
+    log_losses: OnceLock<Arc<AtomicU64>>,
+    build: BuildInfo,
+    started_unix_s: f64,
+}
+
+impl Shared {
+    pub(in crate::telemetry) fn new(
+        build: &BuildInfo,
+        started_unix_s: f64,
+    ) -> Result<Arc<Self>, TelemetryError> {
+        let shared = Arc::new(Self {
+            book: Mutex::new(Book::new()),
+            exemplars: Mutex::new(Exemplars::default()),
+            spans: Arc::new(SpanCounts::default()),
+            reloads: Reloads::default(),
+            registry: Registry::new(),
+            log_losses: OnceLock::new(),
+            build: build.clone(),
+            started_unix_s,
+        });
+        let collector = OwnMetrics { descs: descs()?, shared: Arc::downgrade(&shared) };
+        shared.registry.register(Box::new(collector))?;
+        shared.registry.register(Box::new(ProcessCollector::for_self()))?;
+        Ok(shared)
+    }
+
+    pub(in crate::telemetry) fn watch_log_losses(&self, losses: Arc<AtomicU64>) {
+        // Logging is set up once in a process; a second call has nothing to add.
+        self.log_losses.get_or_init(|| losses);
+    }
+
+    /// The book, waiting for it if need be.
+    pub(in crate::telemetry) fn book(&self) -> MutexGuard<'_, Book> {
+        // Counting cannot panic half-way in a manner that matters: a number may be one too low.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The book, unless somebody else has it.
+    pub(in crate::telemetry) fn try_book(&self) -> Option<MutexGuard<'_, Book>> {
+        match self.book.try_lock() {
+            Ok(book) => Some(book),
+            Err(std::sync::TryLockError::Poisoned(e)) => Some(e.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => None,
+        }
+    }
+
+    pub(in crate::telemetry) fn heartbeat_unix_s(&self) -> f64 {
+        self.book().numbers.heartbeat_unix_s
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        // Copied under the lock, rendered outside of it.
+        let numbers = self.book().numbers.clone();
+        let mut sheet = Sheet::default();
+        numbers.collect(&mut sheet);
+        let totals = self.spans.totals();
+        sheet.count(&c::SPANS_EXPORTED, &[], totals.exported);
+        sheet.count(&c::SPANS_FAILED, &[], totals.failed);
+        for reason in SpanDrop::ALL {
+            let lost = totals.dropped[reason.index()];
+            sheet.count(&c::SPANS_DROPPED, &[reason.as_str()], lost);
+        }
+        sheet.count(&c::SPANS_QUEUED, &[], totals.queued);
+        sheet.count(&c::SPANS_CAPACITY, &[], totals.capacity);
+        let lost = self.log_losses.get().map_or(0, |lost| lost.load(Ordering::Relaxed));
+        sheet.count(&c::LOG_LINES_LOST, &[], lost);
+        self.reloads.collect(&mut sheet);
+        let BuildInfo { version, revision, rustc } = &self.build;
+        sheet.put(&c::BUILD_INFO, &[version, revision, rustc], 1.0);
+        sheet.put(&c::STARTED, &[], self.started_unix_s);
+        sheet.finish()
+    }
+}
+
+fn descs() -> Result<Vec<Desc>, prometheus::Error> {
+    CATALOG
+        .iter()
+        .map(|family| {
+            let labels = family.labels.iter().map(|l| (*l).to_owned()).collect();
+            Desc::new(family.name.to_owned(), family.help.to_owned(), labels, Default::default())
+        })
+        .collect()
+}
+
+/// Our metrics as the registry sees them. It holds the state weakly, as the state holds the registry.
+struct OwnMetrics {
+    descs: Vec<Desc>,
+    shared: std::sync::Weak<Shared>,
+}
+
+impl Collector for OwnMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.shared.upgrade().map(|shared| shared.collect()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,231 @@
+//! Decides, when a message has ended, whether its spans are kept, and remembers its attempts until
+//! then.
+//!
+//! A message with a throttled or failed attempt is always kept, up to a rate; of the others, those
+//! that the sampler chooses by trace id. A message that is delivered at once and not sampled is
+//! never remembered at all, so it costs nothing.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Event as SpanEvent, Status};
+use opentelemetry_sdk::trace::SpanData;
+
+use super::build::{Builder, push_event, system_time};
+use super::counts::SpanDrop;
+use super::settings::Sampling;
+use super::{Pipeline, mix_span_id};
+use crate::model::{
+    AttemptRecord, GateChange, GateId, MessageEnd, MessageId, Moment, Outcome, StreamInfo,
+    WallOffset,
+};
+use crate::telemetry::observer::IdHash;
+
+/// Messages whose attempts are remembered at once. A throttled second at a thousand messages per
+/// second fits, and so does the queue of retries behind it.
+const MESSAGES_MAX: usize = 4_096;
+/// Attempts remembered of one message; later ones are still counted, but have no span.
+const ATTEMPTS_MAX: usize = 32;
+/// How many seconds' worth of the bound on throttled spans may come at once.
+const BURST_S: f64 = 10.0;
+/// Changes remembered of one gate epoch.
+const GATE_EVENTS_MAX: usize = 64;
+
+/// The attempts of a message that was kept, for exemplars.
+pub(in crate::telemetry) struct Kept {
+    pub(in crate::telemetry) info: Arc<StreamInfo>,
+    pub(in crate::telemetry) attempts: Vec<Arc<AttemptRecord>>,
+}
+
+struct OpenMessage {
+    info: Arc<StreamInfo>,
+    attempts: Vec<Arc<AttemptRecord>>,
+    notable: bool,
+}
+
+struct OpenEpoch {
+    since: Moment,
+    events: Vec<(Moment, &'static str, Vec<KeyValue>)>,
+}
+
+/// A bucket of tokens, one for each span that may be kept on account of a throttle or failure.
+struct RateBound {
+    per_s: f64,
+    tokens: f64,
+    at: Moment,
+}
+
+impl RateBound {
+    fn take(&mut self, now: Moment, spans: u64) -> bool {
+        let earned = now.since(self.at).as_secs_f64() * self.per_s;
+        self.tokens = (self.tokens + earned).min(self.per_s * BURST_S);
+        self.at = now;
+        let wanted = spans as f64;
+        let enough = self.tokens >= wanted;
+        if enough {
+            self.tokens -= wanted;
+        }
+        enough
+    }
+}
+
+/// The decisions and the memory.
+pub(in crate::telemetry) struct Keeper {
+    pipeline: Arc<Pipeline>,
+    sampling: Sampling,
+    bound: RateBound,
+    open: HashMap<MessageId, OpenMessage, IdHash>,
+    epochs: HashMap<GateId, OpenEpoch, IdHash>,
+}
+
+impl Keeper {
+    pub(in crate::telemetry) fn new(
+        pipeline: Arc<Pipeline>,
+        sampling: Sampling,
+        throttled_spans_per_s: f64,
+    ) -> Self {
+        let per_s = throttled_spans_per_s.max(0.0);
+        let bound = RateBound { per_s, tokens: per_s * BURST_S, at: Moment::ZERO };
+        let (open, epochs) = (HashMap::default(), HashMap::default());
+        Self { pipeline, sampling, bound, open, epochs }
+    }
+
+    /// Remembers an attempt if its message may be kept. `info` is asked only then.
+    pub(in crate::telemetry) fn attempt_ended<'a>(
+        &mut self,
+        record: &Arc<AttemptRecord>,
+        info: impl FnOnce() -> Option<&'a Arc<StreamInfo>>,
+    ) {
+        let message = record.order.message;
+        let notable = matches!(record.outcome(), Outcome::Throttled | Outcome::Failed);
+        let first = record.order.resend == 0;
+        if first && !notable && !self.sampling.would_sample(message) {
+            return;
+        }
+        if let Some(open) = self.open.get_mut(&message) {
+            open.notable |= notable;
+            if open.attempts.len() < ATTEMPTS_MAX {
+                open.attempts.push(Arc::clone(record));
+            } else {
+                self.pipeline.counts.drop_spans(SpanDrop::TableFull, 1);
+            }
+            return;
+        }
+        if !first && !notable && !self.sampling.would_sample(message) {
+            // Its earlier attempts found no place; this one alone would tell nothing.
+            return;
+        }
+        if self.open.len() >= MESSAGES_MAX {
+            self.pipeline.counts.drop_spans(SpanDrop::TableFull, 1);
+            return;
+        }
+        let Some(info) = info() else { return };
+        let attempts = vec![Arc::clone(record)];
+        self.open.insert(message, OpenMessage { info: Arc::clone(info), attempts, notable });
+    }
+
+    /// Decides about a message that ended. Its attempts are returned when its spans were queued.
+    pub(in crate::telemetry) fn message_ended(
+        &mut self,
+        wall: WallOffset,
+        now: Moment,
+        end: &MessageEnd,
+    ) -> Option<Kept> {
+        if self.open.is_empty() {
+            return None;
+        }
+        let OpenMessage { info, attempts, notable } = self.open.remove(&end.message)?;
+        let count = attempts.len() as u64 + 1;
+        let sampled = self.sampling.would_sample(end.message);
+        debug_assert!(notable || sampled, "others are not remembered");
+        if !sampled && !self.bound.take(now, count) {
+            self.pipeline.counts.drop_spans(SpanDrop::RateBound, count);
+            return None;
+        }
+        let spans = |builder: &Builder| {
+            let sequence = attempts.first().map(|record| record.order.sequence);
+            let mut spans = Vec::with_capacity(attempts.len() + 1);
+            spans.push(builder.message(wall, &info, sequence, end));
+            spans.extend(attempts.iter().map(|record| builder.attempt(wall, &info, record)));
+            spans
+        };
+        self.pipeline.queue(count, spans).then_some(Kept { info, attempts })
+    }
+
+    /// Remembers the changes of a gate, and makes a span of its time of silence when it opens.
+    pub(in crate::telemetry) fn gate_changed(
+        &mut self,
+        wall: WallOffset,
+        now: Moment,
+        gate: GateId,
+        name: &Arc<str>,
+        change: &GateChange,
+    ) {
+        let (event, attributes) = described(change);
+        if !self.epochs.contains_key(&gate) {
+            if !matches!(change, GateChange::Closed { .. }) {
+                return;
+            }
+            self.epochs.insert(gate, OpenEpoch { since: now, events: Vec::new() });
+        }
+        let Some(epoch) = self.epochs.get_mut(&gate) else { return };
+        if epoch.events.len() < GATE_EVENTS_MAX {
+            epoch.events.push((now, event, attributes));
+        }
+        if !matches!(change, GateChange::Opened { .. }) {
+            return;
+        }
+        if let Some(epoch) = self.epochs.remove(&gate) {
+            self.pipeline.queue(1, |b| vec![gate_span(b, wall, now, gate, name, epoch)]);
+        }
+    }
+}
+
+fn gate_span(
+    builder: &Builder,
+    wall: WallOffset,
+    now: Moment,
+    gate: GateId,
+    name: &Arc<str>,
+    epoch: OpenEpoch,
+) -> SpanData {
+    // No message to take a trace id from: one is derived from which gate closed when.
+    let high = mix_span_id(wall.unix_nanos(epoch.since).cast_unsigned());
+    let low = mix_span_id(high ^ u64::from(gate.0));
+    let trace = (u128::from(high) << 64) | u128::from(low);
+    let times = (system_time(wall, epoch.since), system_time(wall, now));
+    let mut span = builder.span(trace, mix_span_id(low), Cow::Borrowed("plimsoll.gate"), times);
+    span.attributes = vec![
+        KeyValue::new("plimsoll.gate", Arc::clone(name)),
+        KeyValue::new("plimsoll.gate.held_s", now.since(epoch.since).as_secs_f64()),
+    ];
+    span.status = Status::error("held back");
+    for (at, event, attributes) in epoch.events {
+        push_event(&mut span, SpanEvent::new(event, system_time(wall, at), attributes, 0));
+    }
+    span
+}
+
+fn described(change: &GateChange) -> (&'static str, Vec<KeyValue>) {
+    match *change {
+        GateChange::Closed { level, long, advice, .. } => {
+            let mut attributes = vec![
+                KeyValue::new("plimsoll.gate.level", i64::from(level)),
+                KeyValue::new("plimsoll.gate.long", long),
+            ];
+            let wait =
+                advice.wait().map(|d| KeyValue::new("plimsoll.advice.wait_s", d.as_secs_f64()));
+            attributes.extend(wait);
+            ("closed", attributes)
+        }
+        GateChange::Extended { long, .. } => {
+            ("extended", vec![KeyValue::new("plimsoll.gate.long", long)])
+        }
+        GateChange::HalfOpen => ("half_open", Vec::new()),
+        GateChange::Opened { .. } => ("opened", Vec::new()),
+        GateChange::OpenedByOperator => ("opened_by_operator", Vec::new()),
+        GateChange::Violated => ("violated", Vec::new()),
+    }
+}

@@ -1,0 +1,49 @@
+//! Live events for everybody who listens: one bounded ring, from which slow readers lose the oldest.
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+/// One live event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveEvent {
+    /// Its kind: the `event` field of server-sent events.
+    pub kind: &'static str,
+    /// Its data: one line of JSON.
+    pub json: String,
+}
+
+/// The sending end. Cheap to clone; sending never blocks.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    ring: broadcast::Sender<Arc<LiveEvent>>,
+}
+
+impl Feed {
+    /// Events that a reader may lag behind before it loses some.
+    pub const DEFAULT_EVENTS: usize = 256;
+
+    /// A feed that keeps `events` (at least one) for slow readers.
+    #[must_use]
+    pub fn new(events: usize) -> Self {
+        Self { ring: broadcast::Sender::new(events.max(1)) }
+    }
+
+    /// Whether anybody listens. Ask before making an event that costs something to make.
+    #[must_use]
+    pub fn wanted(&self) -> bool {
+        self.ring.receiver_count() > 0
+    }
+
+    /// Tells everybody who listens.
+    pub fn publish(&self, kind: &'static str, json: String) {
+        if self.wanted() {
+            // Fails only when the last listener has just gone.
+            let _ = self.ring.send(Arc::new(LiveEvent { kind, json }));
+        }
+    }
+
+    pub(super) fn listen(&self) -> broadcast::Receiver<Arc<LiveEvent>> {
+        self.ring.subscribe()
+    }
+}

@@ -1,0 +1,91 @@
+//! Accepts connections, within bounds, and ends them when told to.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::timeout::WriteTimeout;
+use super::{WebContext, events, pages};
+
+/// Connections at once. Scrapers, probes and a few people need far fewer.
+const CONNECTIONS_MAX: usize = 128;
+/// From the start of a request, or the end of the previous one, until its headers are complete.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Without the client reading anything.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// After the end of `shutdown`, for responses that are on their way.
+const LINGER: Duration = Duration::from_secs(2);
+/// After an accept failed, as it does when there are no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown` completes and the open connections have ended, which is bounded too. A
+/// connection that fails ends alone, so there is no error to return.
+pub async fn serve(
+    listener: TcpListener,
+    context: WebContext,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let (closing, closed) = watch::channel(false);
+    let poller = tokio::spawn(events::poll_status(context.clone(), closed.clone()));
+    let app = pages::router(context, closed.clone());
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    tokio::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                tokio::spawn(connection(stream, app.clone(), closed.clone(), place));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    // Fails only when nobody is there to be told.
+    let _ = closing.send(true);
+    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(LINGER, places.acquire_many(all)).await;
+    poller.abort();
+}
+
+/// Waits for a place first, so that connections beyond the bound wait in the kernel's queue.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+async fn connection(
+    stream: TcpStream,
+    app: Router,
+    mut closed: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+) {
+    let _ = stream.set_nodelay(true);
+    let io = TokioIo::new(WriteTimeout::new(stream, WRITE_TIMEOUT));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_TIMEOUT)
+        .serve_connection(io, TowerToHyperService::new(app));
+    tokio::pin!(connection);
+    tokio::select! {
+        // What a client does wrong ends its connection and concerns nobody else.
+        _ = connection.as_mut() => return,
+        _ = closed.wait_for(|closed| *closed) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = tokio::time::timeout(LINGER, connection).await;
+}
