@@ -54,7 +54,7 @@ const INBOUND: &str = "/api/v2/conversations/messages/i-1/inbound/open/message";
 #[tokio::test]
 async fn a_token_opens_the_operations_until_it_expires() {
     let mut settings = with_login();
-    settings.oauth.token_lifetime = HumanDuration(Duration::from_millis(400));
+    settings.oauth.token_lifetime = HumanDuration(Duration::from_millis(800));
     let running = Running::start(settings);
     let token = running.token("app").await;
     let body = json!({"textBody": "hi"});
@@ -63,7 +63,7 @@ async fn a_token_opens_the_operations_until_it_expires() {
     assert_eq!(answer["id"].as_str().map(str::len), Some(36));
     let (status, answer) = running.post_json(CONVERSATION, "unknown", body.clone()).await;
     assert_eq!((status, &answer["code"]), (401, &json!("bad.credentials")));
-    tokio::time::sleep(Duration::from_millis(450)).await;
+    tokio::time::sleep(Duration::from_millis(850)).await;
     let (status, _) = running.post_json(CONVERSATION, &token, body).await;
     assert_eq!(status, 401);
     let stats = running.stop().await;

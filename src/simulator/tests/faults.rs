@@ -102,6 +102,6 @@ async fn it_stops_in_good_time_though_clients_hang_on() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let start = std::time::Instant::now();
     running.stop().await;
-    assert!(start.elapsed() < Duration::from_millis(1_500));
+    assert!(start.elapsed() < Duration::from_secs(4));
     assert!(hanging.await.expect("it ended"), "cut off at the end of the grace period");
 }
