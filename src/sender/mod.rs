@@ -5,6 +5,6 @@
 mod settings;
 
 pub use settings::{
-    AuthSettings, BodyMatch, CredentialSettings, EndpointSettings, OauthSettings, SecretSource,
+    AuthSettings, BodyMatch, CredentialSettings, EndpointSettings, InlineSecret, OauthSettings, SecretSource,
     Success, ThrottleDialect,
 };
