@@ -5,6 +5,6 @@
 mod settings;
 
 pub use settings::{
-    AuthSettings, BodyMatch, CredentialSettings, EndpointSettings, InlineSecret, OauthSettings, SecretSource,
-    Success, ThrottleDialect,
+    AuthSettings, BodyMatch, CredentialSettings, EndpointSettings, InlineSecret, OauthSettings,
+    SecretSource, Success, ThrottleDialect,
 };
