@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use config::{Config, ConfigError, Environment, FileFormat, Format, Map, Source, Value, ValueKind};
+use config::{ConfigError, Environment, FileFormat, Format, Map, Source, Value, ValueKind};
 
 use super::problem::Problem;
 
@@ -92,34 +92,35 @@ fn merge(into: &mut Value, layer: Map<String, Value>) {
 }
 
 /// Merges the layers.
+///
+/// Each is collected on top of the ones before. `Config::builder` would collect them once more
+/// and then read the keys of files as paths: `"a[9999999999]"` would ask for that much memory.
 pub(super) fn merged(sources: &Sources) -> Result<Value, Vec<Problem>> {
     let mut problems = Vec::new();
-    let mut builder = Config::builder();
+    let mut layers: Vec<Box<dyn Source>> = Vec::new();
     for file in &sources.files {
         match read(file) {
-            Ok(layer) => builder = builder.add_source(layer),
+            Ok(layer) => layers.push(Box::new(layer)),
             Err(problem) => problems.push(problem),
         }
     }
     let env = environment(&sources.env, &mut problems);
-    let overrides: Vec<Layer> = sources.overrides.iter().map(flag).collect();
-    let built = builder
-        .add_source(
-            Environment::with_prefix("PLIMSOLL")
-                .prefix_separator("__")
-                .separator("__")
-                .source(Some(env)),
-        )
-        .add_source(overrides)
-        .build();
-    match built {
-        Ok(config) if problems.is_empty() => Ok(config.cache),
-        Ok(_) => Err(problems),
-        Err(e) => {
+    layers.push(Box::new(
+        Environment::with_prefix("PLIMSOLL")
+            .prefix_separator("__")
+            .separator("__")
+            .source(Some(env)),
+    ));
+    for set in &sources.overrides {
+        layers.push(Box::new(flag(set)));
+    }
+    let mut tree = Value::from(Map::<String, Value>::new());
+    for layer in layers {
+        if let Err(e) = layer.collect_to(&mut tree) {
             problems.push(Problem::new("configuration", without_excerpt(&e.to_string())));
-            Err(problems)
         }
     }
+    if problems.is_empty() { Ok(tree) } else { Err(problems) }
 }
 
 fn read(file: &FileSource) -> Result<Layer, Problem> {

@@ -27,6 +27,9 @@ fn strip_null(node: &mut Value) {
                     table.insert("type".to_owned(), only);
                 }
             }
+            if let Some(Value::Array(options)) = table.get_mut("enum") {
+                options.retain(|option| !option.is_null());
+            }
             strip_null_choice(table);
         }
         _ => {}

@@ -102,16 +102,15 @@ impl Default for ScheduleFile {
 /// Target × credential × rate. What is unset is taken from `[policy]` and `[schedule]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["target", "rate"]))]
 pub struct StreamFile {
     /// Name of the target.
-    #[schemars(required)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// Name of the credential; unset for requests that need none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
     /// The rate, a ceiling that nothing exceeds: `80/s`, `97.3/s`, `300/min`.
-    #[schemars(required)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// Requests of this stream in flight at once. Unset: as many as the engine allows.

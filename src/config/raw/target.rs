@@ -12,7 +12,6 @@ use crate::model::{Factor, HumanDuration};
 /// Methods of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
-#[schemars(inline)]
 pub enum MethodName {
     #[allow(missing_docs)]
     Get,
