@@ -89,14 +89,12 @@ impl TokenDesk {
         for id in gone {
             self.release(id);
             self.credentials.remove(&id);
-            outbox.push_back(Output::Event(Event::CredentialRemoved(id)));
         }
         for plan in plans {
-            let (id, name) = (plan.id, Arc::clone(&plan.name));
+            let id = plan.id;
             if self.credentials.contains_key(&id) {
                 continue;
             }
-            outbox.push_back(Output::Event(Event::CredentialAdded(id, name)));
             if plan.token == TokenPlan::Static {
                 let event = TokenEvent::Granted { expires_at: None };
                 outbox.push_back(Output::Event(Event::Token(id, event)));

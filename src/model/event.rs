@@ -48,10 +48,6 @@ pub enum Event {
     GateRemoved(GateId),
     /// A gate changed.
     Gate(GateId, GateChange),
-    /// A credential came into use; its name.
-    CredentialAdded(CredentialId, Arc<str>),
-    /// A credential is no longer used.
-    CredentialRemoved(CredentialId),
     /// A token was asked for, granted, refused or lost.
     Token(CredentialId, TokenEvent),
     /// No further slots will be scheduled; what is in flight may finish.

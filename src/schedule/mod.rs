@@ -5,6 +5,10 @@
 mod ramp;
 mod settings;
 mod slots;
+mod template;
 
 pub use settings::{Arrivals, ScheduleSettings};
 pub use slots::Schedule;
+pub use template::{
+    PLACEHOLDERS, Rendered, RequestTemplate, TemplateError, TemplateSource, Values,
+};

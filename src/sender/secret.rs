@@ -106,6 +106,7 @@ fn read(source: &SecretSource) -> Result<SecretString, SecretProblem> {
             Err(std::env::VarError::NotPresent) => return Err(SecretProblem::Unset),
             Err(std::env::VarError::NotUnicode(_)) => return Err(SecretProblem::NotText),
         },
+        SecretSource::Inline(secret) => secret.expose().to_owned(),
     });
     match raw.trim() {
         "" => Err(SecretProblem::Empty),
@@ -120,6 +121,7 @@ impl fmt::Display for SecretSource {
         match self {
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::Inline(_) => f.write_str("the configuration"),
         }
     }
 }

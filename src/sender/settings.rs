@@ -1,10 +1,13 @@
 //! What the sender needs to know of targets and credentials, validated before it gets here.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::{CredentialId, EndpointId};
 
@@ -101,11 +104,58 @@ pub struct OauthSettings {
     pub scope: Option<String>,
 }
 
-/// Where a secret is read from. The secret itself is never part of the settings.
+/// Where a secret is read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// A file; surrounding white space is trimmed. Re-read when it changes.
     File(PathBuf),
     /// An environment variable of the process.
     Env(String),
+    /// It stands in the configuration: a client id, or a secret where that was allowed by name.
+    Inline(InlineSecret),
+}
+
+/// A secret that stands in the configuration: shown by nothing, wiped from memory when dropped.
+#[derive(Clone)]
+pub struct InlineSecret(SecretString);
+
+impl InlineSecret {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(secret: String) -> Self {
+        Self(secret.into())
+    }
+
+    /// The secret, to authenticate with.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl PartialEq for InlineSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for InlineSecret {}
+
+impl fmt::Debug for InlineSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+impl Serialize for InlineSecret {
+    /// As `<secret>`: a configuration can be shown, not copied.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("<secret>")
+    }
+}
+
+impl<'de> Deserialize<'de> for InlineSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
 }

@@ -44,6 +44,7 @@ impl Narrator {
             Event::Sent(_)
             | Event::Skipped { .. }
             | Event::MessageEnded(_)
+            | Event::GateRemoved(_)
             | Event::RetryQueued { .. } => return,
             _ if !self.sink.wanted() => return,
             Event::Gate(id, change) => ("gate", gate(names, wall, *id, change)),

@@ -242,7 +242,7 @@ impl<'a> Checker<'a> {
                 self.draining = true;
                 Ok(())
             }
-            Event::CredentialAdded(..) | Event::CredentialRemoved(_) | Event::Token(..) => Ok(()),
+            Event::Token(..) => Ok(()),
         }
     }
 

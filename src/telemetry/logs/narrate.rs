@@ -16,6 +16,7 @@ pub(in crate::telemetry) fn narrate(names: &Names, wall: WallOffset, event: &Eve
         Event::Sent(_)
         | Event::Skipped { .. }
         | Event::GateAdded(..)
+        | Event::GateRemoved(_)
         | Event::RetryQueued { .. } => {}
         Event::Ended(record) => {
             if tracing::enabled!(tracing::Level::DEBUG) {

@@ -91,6 +91,7 @@ impl Book {
                 self.with_stream(*stream, |cell| cell.retries_queued += 1);
             }
             Event::GateAdded(id, key) => self.add_gate(*id, &key.to_string()),
+            Event::GateRemoved(_) => {}
             Event::Gate(id, change) => {
                 if let Some(slot) = self.index.gates.get(id) {
                     self.numbers.gates[*slot].change(wall, now, change);

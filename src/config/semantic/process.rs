@@ -1,0 +1,65 @@
+//! Sections about the process itself.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::url::{self, Plain};
+use super::{Check, Fault, HOUR, MS, secs};
+use crate::config::raw::ConfigFile;
+use crate::config::settings::{LogSettings, TracingSettings, WebSettings};
+
+/// Where requests of a configuration that is refused anyway would have been answered.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+pub(super) fn check(
+    check: &mut Check<'_>,
+    file: &ConfigFile,
+) -> (WebSettings, LogSettings, TracingSettings) {
+    let listen = listen_address(&file.web.listen_address);
+    let listen_address = check.keep(&["web", "listen_address"], listen).unwrap_or(NOWHERE);
+    check.duration(&["web", "heartbeat"], file.web.heartbeat, secs(1)..=HOUR);
+    let grace = file.lifecycle.grace_period;
+    check.duration(&["lifecycle", "grace_period"], grace, Duration::ZERO..=HOUR);
+    let tracing = &file.tracing;
+    check.duration(&["tracing", "timeout"], tracing.timeout, MS * 100..=secs(60));
+    if let Some(endpoint) = &tracing.endpoint {
+        check.keep(&["tracing", "endpoint"], url::parse(endpoint, Plain::Allowed));
+    }
+    let slowest = file.targets.values().map(|t| t.timeout.0).max().unwrap_or_default();
+    if slowest + tracing.timeout.0 > grace.0 {
+        check.warn(
+            "lifecycle.grace_period: shorter than the longest target timeout and tracing.timeout \
+             together, so a stop may abandon requests or lose spans",
+        );
+    }
+    (
+        WebSettings {
+            listen_address,
+            enable_lifecycle: file.web.enable_lifecycle,
+            heartbeat: file.web.heartbeat.0,
+        },
+        LogSettings { level: file.log.level, format: file.log.format },
+        TracingSettings {
+            endpoint: tracing.endpoint.clone(),
+            protocol: tracing.protocol,
+            timeout: tracing.timeout.0,
+            sample_ratio: tracing.sample_ratio,
+            throttled_spans_per_s: tracing.throttled_spans_per_s,
+            queue_size: usize::try_from(tracing.queue_size).unwrap_or(usize::MAX),
+        },
+    )
+}
+
+/// Reads `IP:PORT`, and the two short forms that people use: `:PORT` and `localhost:PORT`.
+fn listen_address(text: &str) -> Result<SocketAddr, Fault> {
+    let address = match text.rsplit_once(':') {
+        Some(("", port)) => port.parse().ok().map(|p| SocketAddr::from((Ipv4Addr::UNSPECIFIED, p))),
+        Some(("localhost", port)) => {
+            port.parse().ok().map(|p| SocketAddr::from((Ipv4Addr::LOCALHOST, p)))
+        }
+        _ => text.parse().ok(),
+    };
+    address.ok_or_else(|| {
+        Fault::new("not an address", "IP:PORT, such as 0.0.0.0:9469, [::]:9469 or :9469")
+    })
+}

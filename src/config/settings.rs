@@ -1,0 +1,140 @@
+//! What configuration comes to once it is valid: typed, every default filled in.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::engine::TokenPlan;
+use crate::model::Scope;
+use crate::policy::PolicySettings;
+use crate::schedule::{RequestTemplate, ScheduleSettings};
+use crate::sender::{CredentialSettings, EndpointSettings};
+
+use super::raw::{LogFormat, LogLevel, OtlpProtocol};
+
+/// A valid configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Plimsoll's own HTTP surface.
+    pub web: WebSettings,
+    /// Log lines.
+    pub log: LogSettings,
+    /// Traces.
+    pub tracing: TracingSettings,
+    /// How long requests in flight may take to finish at a stop.
+    pub grace_period: Duration,
+    /// Requests in flight at once, over all streams.
+    pub in_flight_max: u32,
+    /// Targets that streams use, in the order of their names.
+    pub targets: Vec<TargetSettings>,
+    /// Credentials that streams use, in the order of their names.
+    pub credentials: Vec<NamedCredential>,
+    /// Streams, in the order of their names. At least one.
+    pub streams: Vec<StreamSettings>,
+    /// What is allowed and yet probably not meant.
+    pub warnings: Vec<String>,
+    /// The whole configuration with defaults filled in and secrets masked.
+    pub(super) effective: Value,
+}
+
+/// Plimsoll's own HTTP surface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSettings {
+    /// Where it listens.
+    pub listen_address: SocketAddr,
+    /// Whether requests that change something are answered.
+    pub enable_lifecycle: bool,
+    /// The send loop counts as dead when it has not shown itself for this long.
+    pub heartbeat: Duration,
+}
+
+/// Log lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How much is logged.
+    pub level: LogLevel,
+    /// How it looks.
+    pub format: LogFormat,
+}
+
+/// Traces.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracingSettings {
+    /// The collector; `None`: off, unless the environment says so.
+    pub endpoint: Option<String>,
+    /// The transport.
+    pub protocol: OtlpProtocol,
+    /// For one export.
+    pub timeout: Duration,
+    /// Share of accepted messages that are exported, 0 to 1.
+    pub sample_ratio: f64,
+    /// Throttled or failed messages a second whose spans are kept.
+    pub throttled_spans_per_s: u32,
+    /// Spans that wait for export.
+    pub queue_size: usize,
+}
+
+/// A target. Its endpoint has no id until a [`super::Registry`] assigns one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetSettings {
+    /// How to send and how to read the answers.
+    pub endpoint: EndpointSettings,
+    /// What a request says.
+    pub template: RequestTemplate,
+    /// The limit domain.
+    pub domain: Arc<str>,
+    /// Who shares the limit.
+    pub scope: Scope,
+    /// Host, without the brackets of IPv6.
+    pub server_address: Arc<str>,
+    /// Port.
+    pub server_port: u16,
+}
+
+/// A credential. It has no id until a [`super::Registry`] assigns one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedCredential {
+    /// How it authenticates.
+    pub settings: CredentialSettings,
+    /// How its token comes to be.
+    pub token: TokenPlan,
+    /// The organisation it belongs to; empty when not stated.
+    pub tenant: Arc<str>,
+    /// The user it acts for; empty when not stated.
+    pub user: Arc<str>,
+    /// The OAuth client or API key; empty when not stated.
+    pub client: Arc<str>,
+}
+
+/// A stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamSettings {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The name of its target.
+    pub target: Arc<str>,
+    /// The name of its credential.
+    pub credential: Arc<str>,
+    /// Requests in flight at once.
+    pub in_flight_max: u32,
+    /// When its slots are due.
+    pub schedule: ScheduleSettings,
+    /// What it does when refused.
+    pub policy: PolicySettings,
+}
+
+impl Settings {
+    /// The effective configuration as YAML, with `<secret>` in place of secrets.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        super::dump::yaml(&self.effective)
+    }
+
+    /// The keys that differ from `running` and take effect only at the next start.
+    #[must_use]
+    pub fn restart_needed(&self, running: &Self) -> Vec<String> {
+        super::dump::differing(&running.effective, &self.effective, &["web", "log", "tracing"])
+    }
+}
