@@ -34,7 +34,7 @@ pub use presets::{
 };
 pub use secret::{Secret, SecretError, SecretProblem};
 pub use settings::{
-    AuthSettings, BodyMatch, CredentialSettings, EndpointSettings, OauthSettings, SecretSource,
-    Success, ThrottleDialect,
+    AuthSettings, BodyMatch, CredentialSettings, EndpointSettings, HttpVersion, OauthSettings,
+    SecretSource, Success, ThrottleDialect,
 };
 pub use tokens::{Bearer, TokenError, TokenStore};
