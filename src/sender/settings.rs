@@ -73,7 +73,7 @@ pub struct BodyMatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ThrottleDialect {
     /// 429; 503 with Retry-After; 403 with Retry-After or with a quota that has nothing left
-    /// (GitHub); WhatsApp's body codes.
+    /// or a message about a "rate limit" (GitHub); WhatsApp's body codes.
     #[default]
     Standard,
     /// Also Genesys Cloud's 409 and 400 body codes, and its `limit` object.
