@@ -49,6 +49,10 @@ pub(super) fn says_throttled(status: u16, body: &Value, dialect: ThrottleDialect
     if code.is_some_and(|code| WHATSAPP_THROTTLES.contains(&code)) {
         return true;
     }
+    // GitHub's secondary limits come as 403 and without any header; only the sentence tells.
+    if status == 403 && message(body).is_some_and(|text| text.contains("rate limit")) {
+        return true;
+    }
     let code = body.get("code").and_then(Value::as_str);
     dialect == ThrottleDialect::Genesys
         && GENESYS_THROTTLES.iter().any(|(s, c)| *s == status && code == Some(*c))

@@ -115,7 +115,8 @@ fn says_throttled(
     match response.status {
         429 => true,
         503 => has_retry_after,
-        // GitHub answers 403 for its limits. Without a sign of a limit, 403 is a missing permission.
+        // GitHub answers 403 for its limits. Without a sign of a limit, here or in the body, 403 is
+        // a missing permission.
         403 if has_retry_after || exhausted(&hints.quotas).is_some() => true,
         status @ 400..=499 => json.is_some_and(|j| body::says_throttled(status, j, dialect)),
         _ => false,

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use reqwest::{Url, redirect};
 
+use super::settings::HttpVersion;
+
 /// The `User-Agent` of every request.
 const USER_AGENT: &str = concat!("plimsoll/", env!("CARGO_PKG_VERSION"));
 /// Shorter than the idle timeouts of common load balancers (60 s and more), so that it is mostly us
@@ -41,6 +43,7 @@ pub struct Connections {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Route {
     connect_timeout: Duration,
+    http_version: HttpVersion,
     tls: bool,
     loopback: bool,
 }
@@ -57,13 +60,11 @@ impl Connections {
     pub(super) fn client(
         &mut self,
         server: &Url,
+        http_version: HttpVersion,
         connect_timeout: Duration,
     ) -> Result<reqwest::Client, ClientError> {
-        let route = Route {
-            connect_timeout,
-            tls: server.scheme() == "https",
-            loopback: is_loopback(server),
-        };
+        let (tls, loopback) = (server.scheme() == "https", is_loopback(server));
+        let route = Route { connect_timeout, http_version, tls, loopback };
         if let Some(client) = self.clients.get(&route) {
             return Ok(client.clone());
         }
@@ -92,6 +93,9 @@ fn build(route: Route, idle_max: usize) -> reqwest::Result<reqwest::Client> {
         // Trusts nobody, and so does not ask for a certificate store: plain HTTP to a simulator or
         // a sidecar has to work in a container that has none.
         builder = builder.tls_certs_only([]);
+    }
+    if route.http_version == HttpVersion::Http1 {
+        builder = builder.http1_only();
     }
     if route.loopback {
         builder = builder.no_proxy();
@@ -139,7 +143,8 @@ mod tests {
             ("http://localhost", 1, 3),
         ] {
             let url = server_url(url).expect("a URL");
-            connections.client(&url, Duration::from_secs(timeout_s)).expect("a client");
+            let timeout = Duration::from_secs(timeout_s);
+            connections.client(&url, HttpVersion::Auto, timeout).expect("a client");
             assert_eq!(connections.clients.len(), clients, "{url}");
         }
     }

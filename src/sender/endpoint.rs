@@ -85,7 +85,7 @@ impl EndpointClient {
         if url.query().is_some() || settings.base_url.ends_with('/') {
             return Err(ClientError::Url("has a query or ends with a slash"));
         }
-        let client = connections.client(&url, settings.connect_timeout)?;
+        let client = connections.client(&url, settings.http_version, settings.connect_timeout)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in &settings.headers {

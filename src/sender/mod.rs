@@ -34,7 +34,7 @@ pub use presets::{
 };
 pub use secret::{Secret, SecretError, SecretProblem};
 pub use settings::{
-    AuthSettings, BodyMatch, CredentialSettings, EndpointSettings, InlineSecret, OauthSettings,
-    SecretSource, Success, ThrottleDialect,
+    AuthSettings, BodyMatch, CredentialSettings, EndpointSettings, HttpVersion, InlineSecret,
+    OauthSettings, SecretSource, Success, ThrottleDialect,
 };
 pub use tokens::{Bearer, TokenError, TokenStore};

@@ -20,7 +20,7 @@ use super::clock::Clock;
 use super::connections::{ClientError, Connections, server_url};
 use super::exchange::{Bounds, Exchange, exchange};
 use super::secret::{Secret, SecretError};
-use super::settings::{OauthSettings, Success, ThrottleDialect};
+use super::settings::{HttpVersion, OauthSettings, Success, ThrottleDialect};
 use crate::model::{Advice, FailureKind, Verdict};
 
 /// Assumed where the server does not say how long a token lives: the shortest life that Genesys
@@ -90,7 +90,7 @@ impl TokenClient {
         clock: Clock,
     ) -> Result<Self, ClientError> {
         let url = server_url(&settings.token_url)?;
-        let client = connections.client(&url, settings.timeout)?;
+        let client = connections.client(&url, HttpVersion::Auto, settings.timeout)?;
         Ok(Self { inner: Arc::new(Inner { client, url, settings, clock }) })
     }
 

@@ -22,6 +22,8 @@ pub struct EndpointSettings {
     pub base_url: String,
     /// HTTP method.
     pub method: Method,
+    /// Which HTTP is spoken with `https` servers.
+    pub http_version: HttpVersion,
     /// Sent with every request. Without a Content-Type among them it is `application/json`. Values
     /// that are secret must be marked sensitive, so that they are not shown.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -38,6 +40,18 @@ pub struct EndpointSettings {
     pub dialect: ThrottleDialect,
     /// The header that carries the message id, so that a second attempt is safe.
     pub idempotency_key_header: Option<HeaderName>,
+}
+
+/// Versions of HTTP that may be agreed on in the TLS handshake. Plain `http` is always HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum HttpVersion {
+    /// HTTP/2 where the server has it. All requests then share one connection: a lost packet delays
+    /// them all, those beyond the server's limit of streams wait unseen, and each time that a load
+    /// balancer replaces the connection some fail with a transport error, known not to have arrived.
+    #[default]
+    Auto,
+    /// HTTP/1.1: a connection per request in flight, and nothing waits for anything else.
+    Http1,
 }
 
 /// The success criteria of a target: the status is listed, and the body matches if asked to.
@@ -62,7 +76,7 @@ pub struct BodyMatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ThrottleDialect {
     /// 429; 503 with Retry-After; 403 with Retry-After or with a quota that has nothing left
-    /// (GitHub); WhatsApp's body codes.
+    /// or a message about a "rate limit" (GitHub); WhatsApp's body codes.
     #[default]
     Standard,
     /// Also Genesys Cloud's 409 and 400 body codes, and its `limit` object.

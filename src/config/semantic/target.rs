@@ -12,7 +12,7 @@ use crate::config::secret;
 use crate::config::settings::TargetSettings;
 use crate::model::{EndpointId, Scope};
 use crate::schedule::{RequestTemplate, TemplateSource};
-use crate::sender::{BodyMatch, EndpointSettings, Success, ThrottleDialect};
+use crate::sender::{BodyMatch, EndpointSettings, HttpVersion, Success, ThrottleDialect};
 
 /// Headers that the HTTP client, the tracer or the credential sets.
 const OWNED_HEADERS: [&str; 14] = [
@@ -84,6 +84,7 @@ fn one(
         base_url: url.text,
         method: http_method(method),
         headers: Vec::new(),
+        http_version: HttpVersion::Http1,
         timeout: target.timeout.0,
         connect_timeout: target.connect_timeout.0,
         response_bytes_max: usize::try_from(target.response_bytes_max).unwrap_or(usize::MAX),

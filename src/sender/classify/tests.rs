@@ -77,6 +77,8 @@ fn verdicts_by_body() {
     let throughput = json!({"error": {"code": 130429}}).to_string();
     let pair = json!({"error": {"code": 131056}}).to_string();
     let other = json!({"error": {"code": 131000}}).to_string();
+    let secondary = json!({"message": "You have exceeded a secondary rate limit."}).to_string();
+    let forbidden = json!({"message": "Must have admin rights."}).to_string();
     use ThrottleDialect::{Genesys, Standard};
     for (status, body, dialect, verdict) in [
         (409, &outbound, Genesys, Verdict::Throttled),
@@ -87,6 +89,9 @@ fn verdicts_by_body() {
         (400, &throughput, Standard, Verdict::Throttled),
         (400, &pair, Standard, Verdict::Throttled),
         (400, &other, Standard, Verdict::Rejected),
+        (403, &secondary, Standard, Verdict::Throttled),
+        (403, &forbidden, Standard, Verdict::Rejected),
+        (404, &secondary, Standard, Verdict::Rejected),
         (500, &throughput, Standard, failed(true)),
     ] {
         assert_eq!(answer(status, &[], body, dialect).verdict, verdict, "{status} {body}");

@@ -29,6 +29,7 @@ fn settings(base_url: String) -> EndpointSettings {
         name: "test".into(),
         base_url,
         method: Method::POST,
+        http_version: HttpVersion::Auto,
         headers: Vec::new(),
         timeout: Duration::from_secs(5),
         connect_timeout: Duration::from_secs(2),
