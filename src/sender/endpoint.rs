@@ -15,7 +15,7 @@ use super::connections::{ClientError, Connections, server_url};
 use super::exchange::{Bounds, exchange};
 use super::settings::EndpointSettings;
 use super::tokens::Bearer;
-use crate::model::{Answer, Failure, FailureKind, MessageId, Verdict};
+use crate::model::{Advice, Answer, Failure, FailureKind, MessageId, Moment, Verdict};
 
 /// The part of a request that differs from message to message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,18 +104,25 @@ impl EndpointClient {
     /// Sends one request, once. `traceparent` joins the server's trace to ours; `message` goes into
     /// the idempotency key, where the target has one. The answer's moments count from the first
     /// poll of the future, which borrows nothing.
-    pub fn send(
+    ///
+    /// `on_refusal` is told of a throttle when its headers have come, with what they advise: a
+    /// Retry-After counts from there, however long the body takes. The answer says it again.
+    pub fn send<F>(
         &self,
         request: Rendered,
         bearer: Option<&Bearer>,
         traceparent: Option<HeaderValue>,
         message: MessageId,
-    ) -> impl Future<Output = Answer> + Send + use<> {
+        on_refusal: F,
+    ) -> impl Future<Output = Answer> + Send + use<F>
+    where
+        F: Fn(Moment, Advice) + Send + Sync,
+    {
         let request = self.inner.build(request, bearer, traceparent, message);
         let inner = Arc::clone(&self.inner);
         async move {
             match request {
-                Some(request) => inner.attempt(request).await,
+                Some(request) => inner.attempt(request, &on_refusal).await,
                 None => {
                     let now = inner.clock.now();
                     Answer::bare(Verdict::Failed(NOTHING_SENT), now, now)
@@ -170,13 +177,29 @@ impl Inner {
         Some(url)
     }
 
-    async fn attempt(&self, request: reqwest::Request) -> Answer {
+    async fn attempt(
+        &self,
+        request: reqwest::Request,
+        on_refusal: &(dyn Fn(Moment, Advice) + Send + Sync),
+    ) -> Answer {
         let settings = &self.settings;
+        let wall = || self.clock.unix_nanos();
         let wants_body = settings.success.body.is_some();
         let bounds = Bounds {
             timeout: settings.timeout,
             body_bytes_max: settings.response_bytes_max,
             keep_body: &|status| status >= 400 || wants_body,
+            on_head: &|head| {
+                if matches!(head.status, 429 | 503) {
+                    let response =
+                        Response { status: head.status, headers: &head.headers, body: Ok(&[]) };
+                    let reading =
+                        classify::read(response, &settings.success, settings.dialect, &wall);
+                    if reading.verdict == Verdict::Throttled {
+                        on_refusal(head.at, reading.advice);
+                    }
+                }
+            },
         };
         let done = exchange(&self.client, request, &bounds, &self.clock).await;
         let (head, body) = match done.result {
@@ -190,7 +213,6 @@ impl Inner {
             headers: &head.headers,
             body: body.as_deref().map_err(|k| *k),
         };
-        let wall = || self.clock.unix_nanos();
         let reading = classify::read(response, &settings.success, settings.dialect, &wall);
         Answer {
             verdict: reading.verdict,

@@ -16,6 +16,8 @@ pub(super) struct Bounds<'a> {
     pub(super) body_bytes_max: usize,
     /// Whether the body of a response with this status has to be kept.
     pub(super) keep_body: &'a (dyn Fn(u16) -> bool + Send + Sync),
+    /// Told of the head as soon as it is there, before the body.
+    pub(super) on_head: &'a (dyn Fn(&Head) + Send + Sync),
 }
 
 /// The head of a response.
@@ -70,7 +72,9 @@ async fn read(
     let status = response.status().as_u16();
     let announced = response.content_length();
     let headers = std::mem::take(response.headers_mut());
-    *head = Some(Head { status, headers, at: clock.now() });
+    let received = Head { status, headers, at: clock.now() };
+    (bounds.on_head)(&received);
+    *head = Some(received);
     if announced.is_some_and(|length| length > bounds.body_bytes_max as u64) {
         return Err(too_long);
     }

@@ -106,6 +106,7 @@ impl TokenClient {
                 timeout: inner.settings.timeout,
                 body_bytes_max: RESPONSE_BYTES_MAX,
                 keep_body: &|_| true,
+                on_head: &|_| {},
             };
             let done = exchange(&inner.client, request, &bounds, &inner.clock).await;
             read(done, &inner.clock)

@@ -25,8 +25,9 @@ async fn a_request_carries_what_it_was_given() {
     ];
     let request = Rendered::new("/messages?a=b".into(), extra, "{}".into()).expect("a path");
     let trace = HeaderValue::from_static("00-trace");
-    let answer =
-        client(settings).send(request, Some(&bearer()), Some(trace), MessageId(0xabc)).await;
+    let answer = client(settings)
+        .send(request, Some(&bearer()), Some(trace), MessageId(0xabc), |_, _| {})
+        .await;
     assert_eq!(answer.verdict, Verdict::Accepted);
     let requests = server.requests();
     let [request] = requests.as_slice() else { panic!("{requests:?}") };
@@ -53,7 +54,7 @@ async fn each_path_goes_where_it_says() {
     let server = Server::start(vec![Act::Reply(reply(200, "", ""))]).await;
     let client = client(settings(server.url.clone()));
     for path in ["/a", "/b", "/a", ""] {
-        client.send(rendered(path), None, None, MessageId(1)).await;
+        client.send(rendered(path), None, None, MessageId(1), |_, _| {}).await;
     }
     let lines: Vec<_> =
         server.requests().iter().map(|r| r.lines().next().expect("a line").to_owned()).collect();
@@ -151,5 +152,5 @@ fn the_future_can_be_sent_to_another_thread() {
         future
     }
     let client = client(settings("http://127.0.0.1:1".into()));
-    drop(is_static(client.send(rendered("/"), None, None, MessageId(1))));
+    drop(is_static(client.send(rendered("/"), None, None, MessageId(1), |_, _| {})));
 }

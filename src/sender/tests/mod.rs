@@ -54,5 +54,5 @@ fn bearer() -> Bearer {
 }
 
 async fn send(client: &EndpointClient) -> Answer {
-    client.send(rendered("/messages"), Some(&bearer()), None, MessageId(0xabc)).await
+    client.send(rendered("/messages"), Some(&bearer()), None, MessageId(0xabc), |_, _| {}).await
 }
