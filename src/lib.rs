@@ -4,11 +4,14 @@
 //! The rooms and what each may import are listed in `ARCHITECTURE.md`; `tests/rooms.rs` holds the
 //! code to that table.
 
+pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod engine;
 pub mod limiter;
 pub mod model;
 pub mod netem;
+pub mod pacer;
 pub mod policy;
 pub mod schedule;
 pub mod sender;

@@ -5,7 +5,7 @@ use super::gates::GateEntry;
 use super::stream::Stream;
 use crate::model::{
     CredentialStatus, GateState, GateStatus, HintStatus, Moment, NamedLimit, Outcome, QuotaHint,
-    SkipReason, Status, StreamStatus, WallOffset,
+    SkipReason, Status, StreamId, StreamStatus, WallOffset,
 };
 
 impl Engine {
@@ -20,6 +20,12 @@ impl Engine {
             gates: self.gates.iter().map(|e| gate_status(e, wall)).collect(),
             credentials: self.credentials_status(now, wall),
         }
+    }
+
+    /// The rate that each stream's schedule aims at, per second, the ramp included.
+    pub fn scheduled_rates(&self, now: Moment) -> impl Iterator<Item = (StreamId, f64)> {
+        let active = self.streams.iter().filter(|stream| !stream.retired);
+        active.map(move |stream| (stream.info.id, stream.schedule.rate_at(now)))
     }
 
     fn credentials_status(&self, now: Moment, wall: WallOffset) -> Vec<CredentialStatus> {

@@ -1,0 +1,57 @@
+//! The process's clock: the one place where time is read.
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::model::{Moment, WallOffset};
+
+/// A monotonic clock that starts with the process. Copying it is free.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    origin_ns: u64,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { origin_ns: nanos(ClockId::Monotonic) }
+    }
+
+    /// The time since the start.
+    #[must_use]
+    pub fn now(self) -> Moment {
+        Moment::from_nanos(nanos(ClockId::Monotonic).saturating_sub(self.origin_ns))
+    }
+
+    /// What the wall clock says of now. Read anew once in a while, because it may be stepped.
+    #[must_use]
+    pub fn wall(self) -> WallOffset {
+        WallOffset::observed(unix_nanos(), self.now())
+    }
+
+    /// A moment as the kernel's monotonic clock counts it, for absolute timers.
+    #[must_use]
+    pub(crate) fn kernel_nanos(self, at: Moment) -> u64 {
+        self.origin_ns.saturating_add(at.as_nanos())
+    }
+}
+
+/// Nanoseconds since the Unix epoch.
+#[must_use]
+pub fn unix_nanos() -> i64 {
+    i64::try_from(nanos(ClockId::Realtime)).unwrap_or(i64::MAX)
+}
+
+/// Seconds since the Unix epoch.
+#[must_use]
+pub fn unix_seconds() -> f64 {
+    nanos(ClockId::Realtime) as f64 / 1e9
+}
+
+fn nanos(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::try_from(time.tv_nsec).unwrap_or_default())
+}

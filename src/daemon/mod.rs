@@ -1,0 +1,4 @@
+//! The daemon: everything composed.
+
+mod outbound;
+mod send_loop;

@@ -1,0 +1,239 @@
+//! The send loop: clock ⇄ engine ⇄ sender, on one thread of its own.
+//!
+//! One thread for timer and sends is what keeps arrivals on time: nothing else runs on it, and an
+//! answer needs no lock to reach the engine. Everything slow lives elsewhere and talks to this
+//! loop through [`Command`]s.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
+
+use super::outbound::{Endpoint, Outbound, Returned};
+use crate::clock::Clock;
+use crate::engine::{Engine, Input, Output, Plan};
+use crate::model::{CredentialId, EndpointId, Event, GateState, Moment, Status, WallOffset};
+use crate::pacer::Pacer;
+use crate::sender::{Bearer, TokenClient};
+use crate::telemetry::Observer;
+use crate::web::GateOpening;
+
+/// The loop wakes at least this often, so that its heartbeat shows that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A wake-up this close is not worth arming a timer for: the loop yields to its tasks and looks again.
+const YIELD_INSTEAD: Duration = Duration::from_micros(20);
+/// Sends in one go before the loop lets its tasks run; a backlog must not starve the sockets.
+const SENDS_AT_ONCE: u32 = 32;
+
+/// What other threads ask of the loop.
+pub(super) enum Command {
+    /// Run this configuration from now on.
+    Apply(Box<Outfit>),
+    /// Send nothing more.
+    Drain,
+    /// Give up on what is in flight.
+    Abandon,
+    /// A snapshot, please.
+    Status(oneshot::Sender<Status>),
+    /// End the long pause of a gate.
+    OpenGate(String, oneshot::Sender<GateOpening>),
+}
+
+/// A configuration, ready to be sent with.
+pub(super) struct Outfit {
+    pub(super) plan: Plan,
+    pub(super) endpoints: HashMap<EndpointId, Endpoint>,
+    pub(super) token_clients: HashMap<CredentialId, TokenClient>,
+    pub(super) static_tokens: Vec<(CredentialId, secrecy::SecretString)>,
+    pub(super) credential_names: Vec<(CredentialId, Arc<str>)>,
+}
+
+/// The loop's state.
+pub(super) struct SendLoop {
+    clock: Clock,
+    wall: WallOffset,
+    engine: Engine,
+    observer: Observer,
+    outbound: Outbound,
+    returned: UnboundedReceiver<Returned>,
+    commands: Receiver<Command>,
+    pacer: Pacer,
+    next_heartbeat: Moment,
+}
+
+impl SendLoop {
+    /// A loop with nothing to do until it is told. Must be made inside its own runtime.
+    ///
+    /// # Errors
+    /// The kernel has no timer left.
+    pub(super) fn new(
+        clock: Clock,
+        engine: Engine,
+        observer: Observer,
+        commands: Receiver<Command>,
+    ) -> io::Result<Self> {
+        let (sender, returned) = unbounded_channel();
+        Ok(Self {
+            clock,
+            wall: clock.wall(),
+            engine,
+            observer,
+            outbound: Outbound::new(sender),
+            returned,
+            commands,
+            pacer: Pacer::new(clock)?,
+            next_heartbeat: Moment::ZERO,
+        })
+    }
+
+    /// Runs until drained. Gives the observer back, for the last scrape.
+    ///
+    /// # Errors
+    /// The timer failed.
+    pub(super) async fn run(mut self) -> io::Result<()> {
+        loop {
+            self.take_in();
+            let Some(wake) = self.give_out() else {
+                self.observer.settle();
+                return Ok(());
+            };
+            self.beat(None);
+            self.wait(wake).await?;
+        }
+    }
+
+    /// Feeds everything that has come to the engine.
+    fn take_in(&mut self) {
+        while let Ok(returned) = self.returned.try_recv() {
+            self.take(returned);
+        }
+        while let Ok(command) = self.commands.try_recv() {
+            self.obey(command);
+        }
+    }
+
+    fn take(&mut self, returned: Returned) {
+        let input = match returned {
+            Returned::Input(input) => input,
+            Returned::Token(credential, answer) => {
+                let answer = self.outbound.token_answered(credential, answer);
+                Input::Token { credential, answer }
+            }
+        };
+        self.engine.handle(self.clock.now(), input);
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = self.clock.now();
+        match command {
+            Command::Apply(outfit) => self.apply(*outfit, now),
+            Command::Drain => self.engine.handle(now, Input::Drain),
+            Command::Abandon => self.engine.handle(now, Input::Abandon),
+            Command::Status(reply) => {
+                // Whoever asked may have gone away.
+                let _ = reply.send(self.engine.status(now, self.wall));
+            }
+            Command::OpenGate(name, reply) => {
+                let known =
+                    self.engine.status(now, self.wall).gates.into_iter().find(|g| g.name == name);
+                let opening = match known {
+                    None => GateOpening::Unknown,
+                    Some(gate) if gate.state == GateState::Open => GateOpening::NotLong,
+                    Some(_) if self.engine.open_gate(&name, now) => GateOpening::Opened,
+                    Some(_) => GateOpening::NotLong,
+                };
+                let _ = reply.send(opening);
+            }
+        }
+    }
+
+    fn apply(&mut self, outfit: Outfit, now: Moment) {
+        self.outbound.endpoints = outfit.endpoints;
+        self.outbound.token_clients = outfit.token_clients;
+        for (credential, token) in &outfit.static_tokens {
+            let current = self.outbound.tokens.get(*credential);
+            let fresh = Bearer::new(token, current.map_or(1, Bearer::generation)).ok();
+            if fresh.is_some() && fresh.as_ref() != current {
+                // Checked when the configuration was loaded.
+                let _ = self.outbound.tokens.put(*credential, token);
+            }
+        }
+        self.observer.credentials(self.wall, now, outfit.credential_names);
+        self.engine.handle(now, Input::Apply(outfit.plan));
+    }
+
+    /// Carries out what the engine wants; says when to wake it, or `None` when it has drained.
+    fn give_out(&mut self) -> Option<Moment> {
+        let mut sends = 0;
+        loop {
+            let now = self.clock.now();
+            match self.engine.poll(now) {
+                Output::Send(order) => {
+                    let sampled = self.observer.would_sample(order.message);
+                    self.outbound.send(order, self.wall, now, sampled);
+                    sends += 1;
+                }
+                Output::FetchToken(credential) => self.outbound.fetch_token(credential),
+                Output::Event(event) => {
+                    self.note_names(&event);
+                    self.observer.observe(self.wall, now, &event);
+                    // Between an attempt's event and the next order, so that the sums agree.
+                    if sends >= SENDS_AT_ONCE && matches!(event, Event::Sent(_)) {
+                        return Some(now);
+                    }
+                }
+                Output::WakeAt(at) => return Some(at),
+                Output::Drained => return None,
+            }
+        }
+    }
+
+    fn note_names(&mut self, event: &Event) {
+        match event {
+            Event::StreamAdded(info) => {
+                self.outbound.stream_names.insert(info.id, Arc::clone(&info.name));
+            }
+            Event::StreamRemoved(id) => {
+                self.outbound.stream_names.remove(id);
+            }
+            _ => {}
+        }
+    }
+
+    fn beat(&mut self, planned: Option<Moment>) {
+        let now = self.clock.now();
+        if planned.is_none() && now < self.next_heartbeat {
+            return;
+        }
+        self.observer.heartbeat(self.wall, now, planned);
+        if now >= self.next_heartbeat {
+            self.next_heartbeat = now + HEARTBEAT;
+            self.wall = self.clock.wall();
+            for (id, rate) in self.engine.scheduled_rates(now) {
+                self.observer.scheduled_rate(self.wall, now, id, rate);
+            }
+        }
+    }
+
+    /// Waits for the moment, an answer or a command, whichever comes first.
+    async fn wait(&mut self, wake: Moment) -> io::Result<()> {
+        let wake = wake.min(self.next_heartbeat);
+        if wake <= self.clock.now() + YIELD_INSTEAD {
+            tokio::task::yield_now().await;
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            Some(returned) = self.returned.recv() => self.take(returned),
+            Some(command) = self.commands.recv() => self.obey(command),
+            slept = self.pacer.sleep_until(wake) => {
+                slept?;
+                self.beat(Some(wake));
+            }
+        }
+        Ok(())
+    }
+}
