@@ -66,8 +66,7 @@ impl SlidingCounter {
         if u128::from(previous) <= room {
             return Some(0);
         }
-        let ready = length - room * length / u128::from(previous);
-        (ready < length).then_some(ready)
+        Some(length - room * length / u128::from(previous))
     }
 
     pub(super) fn count(&mut self, at: Moment) {

@@ -263,6 +263,19 @@ fn counting_refusals_keeps_an_impatient_caller_out_of_a_log() {
 }
 
 #[test]
+fn counting_refusals_empties_a_bucket_and_never_overdraws_it() {
+    let kind = Kind::TokenBucket { rate: "1/s".parse().expect("a rate"), burst: 3 };
+    let strict = LimiterSettings { counts_refused: true, ..LimiterSettings::plain(kind) };
+    let mut limiter = Limiter::new(&strict);
+    for i in 0..50 {
+        let admitted = limiter.decide(at(i * 900)).is_admitted();
+        // Three, and what 900 ms refill meanwhile; then each refusal takes what had come in.
+        assert_eq!(admitted, i < 21, "request {i}");
+    }
+    assert!(limiter.decide(at(49 * 900 + 1_000)).is_admitted(), "one token after one second");
+}
+
+#[test]
 fn a_lowered_limit_holds_for_what_was_already_used() {
     let window = SECOND;
     let phase = Duration::ZERO;
