@@ -108,11 +108,12 @@ fn the_decision_is_made_at_the_end() {
     }
 }
 
-#[test]
-fn one_throttled_attempt_keeps_the_whole_message() {
+const MESSAGE: u128 = 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210;
+
+/// A message that is throttled and then delivered: its root span, and those of its two attempts.
+fn throttled_then_delivered() -> [SpanData; 3] {
     let (telemetry, mut observer, memory) = traced(&settings(0.0));
-    let message = 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210;
-    let (first, mut second) = (order(0, message, 0, at(1_000)), order(0, message, 1, at(31_500)));
+    let (first, mut second) = (order(0, MESSAGE, 0, at(1_000)), order(0, MESSAGE, 1, at(31_500)));
     second.first_due = at(1_000);
     let mut refusal = answer(Verdict::Throttled, at(1_000));
     refusal.headers_at = Some(at(1_025));
@@ -128,31 +129,40 @@ fn one_throttled_attempt_keeps_the_whole_message() {
     let end = message_ended(&second, MessageResult::Delivered, done);
     feed(&mut observer, done, &[Event::Sent(second), ended(second, accepted), end]);
     flush(&telemetry);
+    memory.spans().try_into().expect("three spans")
+}
 
-    let spans = memory.spans();
-    let [root, refused, taken] = &spans[..] else { panic!("three spans, not {}", spans.len()) };
+#[test]
+fn one_throttled_attempt_keeps_the_whole_message() {
+    let spans = throttled_then_delivered();
     for span in &spans {
-        assert_eq!(span.span_context.trace_id().to_string(), format!("{message:032x}"));
+        assert_eq!(span.span_context.trace_id().to_string(), format!("{MESSAGE:032x}"));
         assert!(span.span_context.is_sampled());
     }
+    let [root, refused, taken] = spans;
     assert_eq!(root.name, "plimsoll.message");
     assert_eq!(root.status, Status::Unset);
-    assert_eq!(
-        root.end_time.duration_since(root.start_time).expect("forward").as_micros(),
-        30_530_120
-    );
-    for attempt in [refused, taken] {
+    let length = root.end_time.duration_since(root.start_time).expect("forward");
+    assert_eq!(length.as_micros(), 30_530_120);
+    for attempt in [&refused, &taken] {
         assert_eq!(attempt.name, "POST /messages/{id}");
         assert_eq!(attempt.span_kind, SpanKind::Client);
         assert_eq!(attempt.parent_span_id, root.span_context.span_id());
     }
-    assert_eq!(refused.span_context.span_id().to_string(), first.span.to_string());
+    let ordered = order(0, MESSAGE, 0, at(0)).span.to_string();
+    assert_eq!(refused.span_context.span_id().to_string(), ordered, "what traceparent said");
     assert_eq!(refused.status, Status::error("throttled"));
     assert_eq!(refused.events.events[0].name, "headers");
+    assert_eq!(taken.status, Status::Unset);
+}
+
+#[test]
+fn attempts_are_described_by_the_http_conventions_and_our_own() {
     let attributes = |span: &SpanData| -> BTreeMap<String, String> {
         span.attributes.iter().map(|kv| (kv.key.to_string(), kv.value.to_string())).collect()
     };
-    let of = attributes(refused);
+    let [_, refused, taken] = throttled_then_delivered();
+    let of = attributes(&refused);
     for (key, expected) in [
         ("http.request.method", "POST"),
         ("server.address", "api.example.com"),
@@ -177,7 +187,7 @@ fn one_throttled_attempt_keeps_the_whole_message() {
         assert_eq!(of.get(key).map(String::as_str), Some(expected), "{key}");
     }
     assert!(!of.contains_key("http.request.resend_count"));
-    let of = attributes(taken);
+    let of = attributes(&taken);
     assert_eq!(of["http.request.resend_count"], "1");
     assert_eq!(of["http.response.status_code"], "202");
     assert!(!of.contains_key("error.type"));

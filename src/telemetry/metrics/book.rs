@@ -423,7 +423,7 @@ pub(in crate::telemetry) mod tests {
         let mut book = Book::new();
         book.credentials(&[(CredentialId(0), "a".into()), (CredentialId(1), "b".into())]);
         let granted = Event::Token(CredentialId(0), TokenEvent::Granted { expires_at: None });
-        feed(&mut book, &[granted.clone()]);
+        feed(&mut book, std::slice::from_ref(&granted));
         book.credentials(&[(CredentialId(2), "a".into())]);
         feed(&mut book, &[granted, Event::Token(CredentialId(2), TokenEvent::Revoked)]);
         let left: Vec<_> = book.numbers.credentials.iter().flatten().collect();
