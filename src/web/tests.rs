@@ -120,7 +120,9 @@ async fn controls_do_what_they_are_told_and_say_what_came_of_it() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
         assert!(answer.contains(part), "{path}: {answer}");
     }
-    assert_eq!(quits.load(Ordering::Relaxed), 1);
+    let foreign = "POST /-/quit HTTP/1.1\r\nContent-Length: 0\r\nSec-Fetch-Site: cross-site";
+    assert!(ask(address, foreign).await.starts_with("HTTP/1.1 403"));
+    assert_eq!(quits.load(Ordering::Relaxed), 1, "somebody else's page has no say");
 }
 
 #[tokio::test]
