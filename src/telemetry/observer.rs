@@ -281,3 +281,38 @@ fn attach(table: &mut Exemplars, wall: WallOffset, kept: &Kept) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Rate, SkipReason};
+    use crate::telemetry::metrics::book::tests::stream;
+    use crate::telemetry::{BuildInfo, Telemetry};
+
+    #[test]
+    fn a_scrape_in_progress_makes_events_wait_and_loses_none() {
+        let build = BuildInfo { version: "1".into(), revision: "r".into(), rustc: "c".into() };
+        let (telemetry, mut observer) = Telemetry::new(&build, 0.0).expect("a consistent catalog");
+        let (wall, now) = (WallOffset::default(), Moment::ZERO);
+        let info = stream(0, "s", "t", Rate::per_sec(1).expect("a rate"));
+        let skipped = Event::Skipped { stream: StreamId(0), reason: SkipReason::Late, count: 1 };
+        observer.observe(wall, now, &Event::StreamAdded(info));
+
+        let copying = telemetry.shared.book();
+        for _ in 0..3 {
+            observer.observe(wall, now, &skipped);
+        }
+        observer.heartbeat(wall, now, None);
+        let counted = |book: &Book| {
+            let cell = book.numbers.streams[0].as_ref().expect("added");
+            (cell.skipped[SkipReason::Late.index()], book.numbers.wakeups)
+        };
+        assert_eq!(counted(&copying), (0, 0), "a scrape sees one state throughout");
+        assert_eq!(observer.pending.len(), 4);
+        drop(copying);
+
+        observer.observe(wall, now, &skipped);
+        assert_eq!(counted(&telemetry.shared.book()), (4, 1));
+        assert!(observer.pending.is_empty());
+    }
+}

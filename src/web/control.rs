@@ -1,22 +1,32 @@
 //! What is changed over HTTP, for those who started the daemon with `--web.enable-lifecycle`.
 
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::pages::Shared;
 use super::{GateOpening, Lifecycle};
 
-/// The controls, or the answer that says how to get them.
-fn lifecycle(shared: &Shared) -> Result<&Lifecycle, (StatusCode, &'static str)> {
-    let forbidden =
-        (StatusCode::FORBIDDEN, "start the daemon with --web.enable-lifecycle to allow this\n");
-    shared.context.lifecycle.as_ref().ok_or(forbidden)
+/// The controls, or the answer that says why they are not to be had.
+fn lifecycle<'a>(
+    shared: &'a Shared,
+    headers: &HeaderMap,
+) -> Result<&'a Lifecycle, (StatusCode, &'static str)> {
+    let Some(lifecycle) = &shared.context.lifecycle else {
+        let how = "start the daemon with --web.enable-lifecycle to allow this\n";
+        return Err((StatusCode::FORBIDDEN, how));
+    };
+    // A page of somebody else's, open in an operator's browser, must not drain the daemon.
+    let foreign = |site: &HeaderValue| site != "same-origin" && site != "none";
+    if headers.get("sec-fetch-site").is_some_and(foreign) {
+        return Err((StatusCode::FORBIDDEN, "not from another site\n"));
+    }
+    Ok(lifecycle)
 }
 
-pub(super) async fn reload(State(shared): State<Shared>) -> Response {
-    let lifecycle = match lifecycle(&shared) {
+pub(super) async fn reload(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let lifecycle = match lifecycle(&shared, &headers) {
         Ok(lifecycle) => lifecycle,
         Err(forbidden) => return forbidden.into_response(),
     };
@@ -29,8 +39,8 @@ pub(super) async fn reload(State(shared): State<Shared>) -> Response {
     }
 }
 
-pub(super) async fn quit(State(shared): State<Shared>) -> Response {
-    match lifecycle(&shared) {
+pub(super) async fn quit(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    match lifecycle(&shared, &headers) {
         Ok(lifecycle) => {
             (lifecycle.quit)();
             "draining\n".into_response()
@@ -46,9 +56,10 @@ pub(super) struct WhichGate {
 
 pub(super) async fn open_gate(
     State(shared): State<Shared>,
+    headers: HeaderMap,
     query: Result<Query<WhichGate>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
-    let lifecycle = match lifecycle(&shared) {
+    let lifecycle = match lifecycle(&shared, &headers) {
         Ok(lifecycle) => lifecycle,
         Err(forbidden) => return forbidden.into_response(),
     };

@@ -28,12 +28,15 @@ pub type Waiting<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// A rendered scrape: content type and body.
 pub type Rendered = (&'static str, String);
 
+/// Renders a scrape for an `Accept` header.
+pub type Render = dyn Fn(Option<&str>) -> Rendered + Send + Sync;
+
 /// What the surface shows and controls. Cheap to clone.
 #[derive(Clone)]
 pub struct WebContext {
     /// Renders the metrics in the format that the `Accept` header asks for. May take milliseconds:
     /// it is called on a thread for blocking work.
-    pub metrics: Arc<dyn Fn(Option<&str>) -> Rendered + Send + Sync>,
+    pub metrics: Arc<Render>,
     /// Whether the send loop's heartbeat is recent. Must not depend on throttling.
     pub alive: Arc<dyn Fn() -> bool + Send + Sync>,
     /// `Err` says why no traffic is wanted: not configured yet, or draining.

@@ -13,12 +13,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::timeout::WriteTimeout;
 use super::{WebContext, events, pages};
 
-/// Connections at once. Scrapers, probes and a few people need far fewer.
-const CONNECTIONS_MAX: usize = 128;
-/// From the start of a request, or the end of the previous one, until its headers are complete.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
-/// Without the client reading anything.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What one client, and all together, may take.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// Connections at once. Scrapers, probes and a few people need far fewer.
+    pub(super) connections: usize,
+    /// From the start of a connection, or the end of the previous request on it, until the headers of
+    /// the next are complete.
+    pub(super) headers: Duration,
+    /// Without the client reading anything.
+    pub(super) write: Duration,
+}
+
+const LIMITS: Limits =
+    Limits { connections: 128, headers: Duration::from_secs(10), write: Duration::from_secs(10) };
 /// After the end of `shutdown`, for responses that are on their way.
 const LINGER: Duration = Duration::from_secs(2);
 /// After an accept failed, as it does when there are no file descriptors left.
@@ -31,10 +39,19 @@ pub async fn serve(
     context: WebContext,
     shutdown: impl Future<Output = ()> + Send,
 ) {
+    serve_within(LIMITS, listener, context, shutdown).await;
+}
+
+pub(super) async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    context: WebContext,
+    shutdown: impl Future<Output = ()> + Send,
+) {
     let (closing, closed) = watch::channel(false);
     let poller = tokio::spawn(events::poll_status(context.clone(), closed.clone()));
     let app = pages::router(context, closed.clone());
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(limits.connections));
     tokio::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -43,7 +60,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, place)) => {
-                tokio::spawn(connection(stream, app.clone(), closed.clone(), place));
+                tokio::spawn(connection(limits, stream, app.clone(), closed.clone(), place));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -54,7 +71,7 @@ pub async fn serve(
     drop(listener);
     // Fails only when nobody is there to be told.
     let _ = closing.send(true);
-    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(LINGER, places.acquire_many(all)).await;
     poller.abort();
 }
@@ -70,16 +87,17 @@ async fn accept(
 }
 
 async fn connection(
+    limits: Limits,
     stream: TcpStream,
     app: Router,
     mut closed: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 ) {
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(WriteTimeout::new(stream, WRITE_TIMEOUT));
+    let io = TokioIo::new(WriteTimeout::new(stream, limits.write));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_TIMEOUT)
+        .header_read_timeout(limits.headers)
         .serve_connection(io, TowerToHyperService::new(app));
     tokio::pin!(connection);
     tokio::select! {

@@ -120,7 +120,9 @@ async fn controls_do_what_they_are_told_and_say_what_came_of_it() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
         assert!(answer.contains(part), "{path}: {answer}");
     }
-    assert_eq!(quits.load(Ordering::Relaxed), 1);
+    let foreign = "POST /-/quit HTTP/1.1\r\nContent-Length: 0\r\nSec-Fetch-Site: cross-site";
+    assert!(ask(address, foreign).await.starts_with("HTTP/1.1 403"));
+    assert_eq!(quits.load(Ordering::Relaxed), 1, "somebody else's page has no say");
 }
 
 #[tokio::test]
@@ -233,4 +235,35 @@ async fn a_slow_render_does_not_hold_up_the_probes() {
     assert!(ask(address, "GET /livez HTTP/1.1").await.starts_with("HTTP/1.1 200"));
     free.store(true, Ordering::SeqCst);
     assert!(scrape.await.expect("answered").starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn slow_and_idle_clients_are_let_go_and_the_next_gets_their_place() {
+    let limits = server::Limits {
+        connections: 1,
+        headers: Duration::from_millis(200),
+        write: Duration::from_millis(200),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(server::serve_within(limits, listener, context(None), std::future::pending()));
+    for begun in ["", "GET /livez HTTP/1.1\r\nHost:"] {
+        let mut slow = TcpStream::connect(address).await.expect("listening");
+        slow.write_all(begun.as_bytes()).await.expect("written");
+        // There is one place, so this waits until the slow client has lost it.
+        let waiting = ask(address, "GET /livez HTTP/1.1");
+        let answer = tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("in time");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let mut rest = Vec::new();
+        let ended = slow.read_to_end(&mut rest);
+        // With or without an answer, and reset or closed: it must be over.
+        let _ = tokio::time::timeout(Duration::from_secs(5), ended).await.expect("let go");
+    }
+    // A client that asked once and stays is let go like one that never asked.
+    let mut idle = TcpStream::connect(address).await.expect("listening");
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("written");
+    let mut answer = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(5), idle.read_to_end(&mut answer)).await;
+    ended.expect("let go").expect("closed");
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
 }

@@ -87,13 +87,13 @@ fn gate(names: &Names, wall: WallOffset, id: GateId, change: &GateChange) {
                     gate,
                     until,
                     advice_s,
-                    level,
+                    backoff_level = level,
                     cause,
                     "gate closed for longer than the configured maximum; \
                      POST /-/gates/open ends the pause"
                 );
             } else {
-                tracing::warn!(gate, until, advice_s, level, cause, "gate closed");
+                tracing::warn!(gate, until, advice_s, backoff_level = level, cause, "gate closed");
             }
         }
         GateChange::Extended { until, long: true } => tracing::error!(

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
+use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{WithExportConfig, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -53,13 +54,17 @@ impl Pipeline {
                     .build()?;
                 let exporter = {
                     let _inside = runtime.enter();
-                    opentelemetry_otlp::SpanExporter::builder()
+                    let mut builder = opentelemetry_otlp::SpanExporter::builder()
                         .with_tonic()
                         .with_retry_policy(retries)
                         .with_endpoint(settings.url())
-                        .with_timeout(settings.timeout)
-                        .build()
-                        .map_err(failed)?
+                        .with_timeout(settings.timeout);
+                    if settings.url().starts_with("https://") {
+                        // By itself the exporter trusts no certificate at all.
+                        let tls = ClientTlsConfig::new().with_enabled_roots();
+                        builder = builder.with_tls_config(tls);
+                    }
+                    builder.build().map_err(failed)?
                 };
                 Ok(Self::start(exporter, Some(runtime), settings, version, counts))
             }

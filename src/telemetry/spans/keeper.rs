@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use opentelemetry::KeyValue;
@@ -164,13 +165,13 @@ impl Keeper {
         change: &GateChange,
     ) {
         let (event, attributes) = described(change);
-        if !self.epochs.contains_key(&gate) {
-            if !matches!(change, GateChange::Closed { .. }) {
-                return;
+        let epoch = match self.epochs.entry(gate) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) if matches!(change, GateChange::Closed { .. }) => {
+                place.insert(OpenEpoch { since: now, events: Vec::new() })
             }
-            self.epochs.insert(gate, OpenEpoch { since: now, events: Vec::new() });
-        }
-        let Some(epoch) = self.epochs.get_mut(&gate) else { return };
+            Entry::Vacant(_) => return,
+        };
         if epoch.events.len() < GATE_EVENTS_MAX {
             epoch.events.push((now, event, attributes));
         }

@@ -192,6 +192,14 @@ impl TracingSettings {
         if env.problems.is_empty() { Ok(self) } else { Err(env.problems) }
     }
 
+    /// Whether the standard variables turn traces off, whatever the settings say.
+    #[must_use]
+    pub fn disabled_by(lookup: &dyn Fn(&str) -> Option<String>) -> bool {
+        let says =
+            |name, word: &str| lookup(name).is_some_and(|v| v.trim().eq_ignore_ascii_case(word));
+        says("OTEL_SDK_DISABLED", "true") || says("OTEL_TRACES_EXPORTER", "none")
+    }
+
     fn read_sampler(&mut self, env: &mut Reader<'_>) {
         let mut ratio = 1.0;
         let argument = |t: &str| t.parse().ok().filter(|r| (0.0..=1.0).contains(r));
@@ -266,6 +274,17 @@ mod tests {
     fn nothing_set_changes_nothing() {
         assert_eq!(read(&[]), Ok(TracingSettings::default()));
         assert_eq!(read(&[("OTEL_TRACES_SAMPLER", "")]), Ok(TracingSettings::default()));
+    }
+
+    #[test]
+    fn traces_can_be_turned_off_from_outside() {
+        let set = |name: &'static str, value: &'static str| {
+            TracingSettings::disabled_by(&move |asked| (asked == name).then(|| value.to_owned()))
+        };
+        assert!(set("OTEL_SDK_DISABLED", "true"));
+        assert!(set("OTEL_TRACES_EXPORTER", "none"));
+        assert!(!set("OTEL_TRACES_EXPORTER", "otlp"));
+        assert!(!set("OTEL_SDK_DISABLED", "false"));
     }
 
     #[test]

@@ -1,0 +1,45 @@
+//! How many series there are, and that they go.
+
+use plimsoll::model::{Dialect, Event, StreamId, Verdict};
+use plimsoll::telemetry::Telemetry;
+
+use crate::support::*;
+
+const STREAMS: u32 = 1_000;
+
+fn series(telemetry: &Telemetry) -> usize {
+    scrape(telemetry).len()
+}
+
+#[test]
+fn a_thousand_streams_have_at_most_thirty_series_each_and_leave_none() {
+    let (telemetry, mut observer) = plain();
+    let before = series(&telemetry);
+    feed(&mut observer, at(0), &[Event::StreamAdded(stream(0, "s0", "t"))]);
+    let with_target = series(&telemetry);
+    for id in 1..STREAMS {
+        let name = format!("s{id}");
+        feed(&mut observer, at(0), &[Event::StreamAdded(stream(id, &name, "t"))]);
+    }
+    let initial = (series(&telemetry) - with_target) / (STREAMS as usize - 1);
+    assert_eq!(initial, 25, "as METRICS.md says");
+
+    for id in 0..STREAMS {
+        for (i, verdict) in [Verdict::Accepted, Verdict::Throttled, Verdict::Rejected, TIMEOUT]
+            .into_iter()
+            .enumerate()
+        {
+            let order = order(id, 1 + i as u128, 0, at(1));
+            let mut answer = answer(verdict, at(1));
+            answer.hints = vec![hint(Dialect::Inin, 5)];
+            feed(&mut observer, at(1), &[Event::Sent(order), ended(order, answer)]);
+        }
+    }
+    let busy = (series(&telemetry) - with_target) / STREAMS as usize;
+    assert!(busy <= 30, "{busy} series per stream");
+
+    for id in 0..STREAMS {
+        feed(&mut observer, at(2), &[Event::StreamRemoved(StreamId(id))]);
+    }
+    assert_eq!(series(&telemetry), before, "nothing is left of them, nor of their target");
+}

@@ -1,0 +1,157 @@
+//! What people are told: log lines and live events.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use plimsoll::model::{CredentialId, Dialect, Event, GateChange, GateId, TokenEvent, Verdict};
+use plimsoll::telemetry::LiveSink;
+use serde_json::Value;
+
+use crate::support::*;
+
+/// A place for lines.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The lines that `events` cause at `level`.
+fn logged(level: tracing::Level, events: &[Event]) -> Vec<Value> {
+    let lines = Lines::default();
+    let sink = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(level)
+        .with_writer(move || sink.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let (_telemetry, mut observer) = plain();
+        observer.credentials(wall(), at(0), [(CredentialId(0), "cred".into())]);
+        feed(&mut observer, at(0), events);
+    });
+    let bytes = lines.0.lock().expect("not poisoned").clone();
+    let text = String::from_utf8(bytes).expect("UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+fn events() -> Vec<Event> {
+    let gate = |change| Event::Gate(GateId(0), change);
+    let mut events = vec![Event::StreamAdded(stream(0, "s", "t")), gate_added(0, "d")];
+    events.extend(single(0, 0xabc, Verdict::Throttled, at(1)));
+    events.extend([
+        gate(closed(at(30_000), 1, false)),
+        gate(GateChange::HalfOpen),
+        gate(closed(at(9_000_000), 2, true)),
+        gate(GateChange::Violated),
+        Event::Token(
+            CredentialId(0),
+            TokenEvent::Unavailable { throttled: true, retry_at: at(60_000) },
+        ),
+        Event::DrainStarted,
+    ]);
+    events
+}
+
+#[test]
+fn what_must_be_acted_on_is_an_error_and_attempts_are_no_news() {
+    let lines = logged(tracing::Level::INFO, &events());
+    let told: Vec<_> = lines
+        .iter()
+        .map(|l| (l["level"].as_str().expect("a level"), l["message"].as_str().expect("a text")))
+        .map(|(level, text)| (level, text.split([':', ';', ' ']).next().expect("a word")))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("INFO", "stream"),
+            ("WARN", "gate"),
+            ("INFO", "pause"),
+            ("ERROR", "gate"),
+            ("ERROR", "a"),
+            ("WARN", "no"),
+            ("INFO", "draining")
+        ]
+    );
+    let closed = &lines[1];
+    assert_eq!(closed["gate"], "d");
+    assert_eq!(
+        closed["until"], "2023-11-14T22:13:50Z",
+        "thirty seconds after the epoch of the test"
+    );
+    assert_eq!(closed["advice_s"], 30.0);
+    assert_eq!(closed["level"], "WARN");
+    assert_eq!(closed["cause"], "s");
+    assert_eq!(lines[5]["credential"], "cred");
+}
+
+#[test]
+fn at_debug_level_each_attempt_leads_to_its_trace() {
+    let lines = logged(tracing::Level::DEBUG, &events());
+    let attempt = lines.iter().find(|l| l["message"] == "attempt ended").expect("told");
+    assert_eq!(attempt["trace_id"], format!("{:032x}", 0xabc));
+    assert_eq!(attempt["span_id"], order(0, 0xabc, 0, at(1)).span.to_string());
+    assert_eq!(attempt["status"], 429);
+    let message = lines.iter().find(|l| l["message"] == "message ended").expect("told");
+    assert_eq!(message["trace_id"], attempt["trace_id"]);
+}
+
+/// Remembers what it is told, if it wants to.
+#[derive(Clone, Default)]
+struct Sink {
+    wanted: bool,
+    told: Arc<Mutex<Vec<(&'static str, Value)>>>,
+}
+
+impl LiveSink for Sink {
+    fn wanted(&self) -> bool {
+        self.wanted
+    }
+
+    fn publish(&self, kind: &'static str, json: String) {
+        let data = serde_json::from_str(&json).expect("JSON");
+        self.told.lock().expect("not poisoned").push((kind, data));
+    }
+}
+
+fn live(wanted: bool, events: &[Event]) -> Vec<(&'static str, Value)> {
+    let sink = Sink { wanted, ..Sink::default() };
+    let (_telemetry, mut observer) = plain();
+    observer.set_live(Box::new(sink.clone()));
+    feed(&mut observer, at(0), events);
+    sink.told.lock().expect("not poisoned").clone()
+}
+
+#[test]
+fn listeners_are_told_of_changes_and_now_and_then_of_hints() {
+    let mut all = events();
+    for message in 1..=20 {
+        let order = order(0, message, 0, at(1));
+        let mut hinted = answer(Verdict::Accepted, at(1));
+        hinted.hints = vec![hint(Dialect::Inin, 5)];
+        all.push(ended(order, hinted));
+    }
+    let told = live(true, &all);
+    let kinds: Vec<_> = told.iter().map(|(kind, _)| *kind).collect();
+    let expected = ["stream", "gate", "gate", "gate", "gate", "gate", "token", "drain", "hint"];
+    assert_eq!(kinds, expected, "one hint of twenty within a quarter of a second");
+    assert_eq!(told[2].1["change"], "closed");
+    assert_eq!(told[2].1["until"], EPOCH_S as f64 + 30.0);
+    assert_eq!(told[2].1["cause"], "s");
+    assert_eq!(told[8].1["hints"][0]["remaining"], 5);
+    assert!(told.iter().all(|(_, data)| data["at"] == EPOCH_S as f64));
+}
+
+#[test]
+fn nothing_is_made_for_nobody() {
+    assert!(live(false, &events()).is_empty());
+}
