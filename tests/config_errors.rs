@@ -137,6 +137,8 @@ fn a_problem_says_where_its_value_came_from() {
         error.as_slice()[0].to_string()
     };
     assert!(problems(&WORKING.replace("10/s", "ten"))[0].to_string().ends_with("; from test.toml"));
+    let empty = problems(&format!("{WORKING}[empty]\n"));
+    assert_eq!(empty[0].origin.as_deref(), Some("test.toml"));
     let text = problem(&[("PLIMSOLL__STREAMS__MAIN__RATE", "ten")]);
     assert!(text.ends_with("; from environment variable PLIMSOLL__STREAMS__MAIN__RATE"), "{text}");
     let text = problem(&[("PLIMSOLL__WEB__PROT", "1")]);

@@ -157,6 +157,7 @@ fn ids_change_exactly_when_what_they_stand_for_does() {
     let first = ids(OAUTH);
     assert_eq!(ids(OAUTH), first);
     assert_eq!(ids(&OAUTH.replace("10/s", "20/s")), first, "a rate is the stream's own");
+    assert_eq!(ids(&format!("{OAUTH}[policy]\nbackoff_base = \"2s\"\n")), first);
     let (target, credential) = ids(&OAUTH.replace("/v1/", "/v2/"));
     assert!(target != first.0 && credential == first.1);
     let body = OAUTH.replace("limit_domain", "body = \"{}\"\nlimit_domain");
@@ -218,6 +219,13 @@ fn what_is_probably_not_meant_is_a_warning() {
     let warnings = load_toml(&text).expect("valid").warnings;
     let begins: Vec<&str> = warnings.iter().filter_map(|w| w.split(':').next()).collect();
     assert_eq!(begins, ["lifecycle.grace_period", "targets.idle", "targets.api.scope"]);
+}
+
+#[test]
+fn sources_show_no_value_of_the_environment() {
+    let env = vec![("PLIMSOLL__CREDENTIALS__A__TOKEN".to_owned(), "CANARY".to_owned())];
+    let sources = Sources { files: vec![toml("# CANARY")], env, ..Sources::default() };
+    assert!(!format!("{sources:?}").contains("CANARY"));
 }
 
 #[test]
