@@ -1,9 +1,9 @@
 //! Known operations as data: what a target's preset fills in.
 
-use http::Method;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::json;
 
+use super::raw::MethodName;
 use crate::sender::ThrottleDialect;
 
 /// A known operation.
@@ -11,7 +11,7 @@ use crate::sender::ThrottleDialect;
 pub(super) struct Preset {
     pub(super) name: &'static str,
     pub(super) summary: &'static str,
-    pub(super) method: Method,
+    pub(super) method: MethodName,
     pub(super) path: &'static str,
     pub(super) body: &'static str,
     pub(super) params: &'static [Param],
@@ -46,7 +46,7 @@ static GENESYS: [Preset; 3] = [
     Preset {
         name: "genesys-conversation-message",
         summary: "Genesys Cloud: a message of an agent into a conversation that exists",
-        method: Method::POST,
+        method: MethodName::Post,
         path: "/api/v2/conversations/messages/{{param.conversation_id}}/communications/{{param.communication_id}}/messages",
         body: r#"{"textBody":"{{param.text}}"}"#,
         params: &[
@@ -60,7 +60,7 @@ static GENESYS: [Preset; 3] = [
     Preset {
         name: "genesys-agentless",
         summary: "Genesys Cloud: a message to a person, without an agent",
-        method: Method::POST,
+        method: MethodName::Post,
         path: "/api/v2/conversations/messages/agentless",
         body: r#"{"fromAddress":"{{param.from_address}}","toAddress":"{{param.to_address}}","toAddressMessengerType":"{{param.messenger_type}}","textBody":"{{param.text}}"}"#,
         params: &[
@@ -80,7 +80,7 @@ static GENESYS: [Preset; 3] = [
     Preset {
         name: "genesys-open-inbound",
         summary: "Genesys Cloud: a message of a person, through an Open Messaging integration",
-        method: Method::POST,
+        method: MethodName::Post,
         path: "/api/v2/conversations/messages/{{param.integration_id}}/inbound/open/message",
         body: r#"{"channel":{"messageId":"{{message_id}}","from":{"id":"{{param.from_id}}","idType":"{{param.from_id_type}}"},"time":"{{timestamp}}"},"text":"{{param.text}}"}"#,
         params: &[

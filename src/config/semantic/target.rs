@@ -83,12 +83,12 @@ fn one(
         Some(DialectName::Genesys) => ThrottleDialect::Genesys,
         None => preset.map(|p| p.dialect).unwrap_or_default(),
     };
-    let preset_method = preset.map_or(Method::POST, |p| p.method.clone());
+    let method = target.method.or(preset.map(|p| p.method)).unwrap_or(MethodName::Post);
     let endpoint = EndpointSettings {
         id: EndpointId::default(),
         name: name.into(),
         base_url: url.text,
-        method: target.method.map_or(preset_method, http_method),
+        method: http_method(method),
         timeout: target.timeout.0,
         connect_timeout,
         response_bytes_max: usize::try_from(target.response_bytes_max).unwrap_or(usize::MAX),
