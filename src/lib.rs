@@ -4,6 +4,8 @@
 //! The rooms and what each may import are listed in `ARCHITECTURE.md`; `tests/rooms.rs` holds the
 //! code to that table.
 
+pub mod check;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;

@@ -50,7 +50,7 @@ fn bad_values_of_every_kind() {
         ("path = \"/messages\"", "method = \"SEND\"", "targets.api.method: not one of the allowed values; got \"SEND\"; allowed: GET, HEAD, POST, PUT, PATCH, DELETE".to_owned()),
         ("path = \"/messages\"", "scope = [\"tenant\", \"moon\"]", "targets.api.scope[1]: not one of the allowed values; got \"moon\"; allowed: token, client, user, tenant, address, route".to_owned()),
         ("path = \"/messages\"", "success_statuses = [200, 429]", "targets.api.success_statuses: 429 says throttled; got a list; allowed: statuses of accepted requests".to_owned()),
-        ("path = \"/messages\"", "connect_timeout = \"11s\"", "targets.api.connect_timeout: too long; got \"11s\"; allowed: from 1ms to 10s".to_owned()),
+        ("path = \"/messages\"", "connect_timeout = \"11s\"", "targets.api.connect_timeout: too long; got \"11s\"; allowed: from 1ms to 9s 999ms".to_owned()),
         ("path = \"/messages\"", "success_body_pointer = \"id\"", "targets.api.success_body_pointer: not a pointer; got \"id\"; allowed: a JSON pointer (RFC 6901), such as /id or /result/status".to_owned()),
         ("path = \"/messages\"", "headers.Host = \"x\"", "targets.api.headers.Host: set by Plimsoll itself; got a string; allowed: other headers; what authenticates belongs in a credential".to_owned()),
         ("path = \"/messages\"", "headers.x-api-key = \"canary\"", "targets.api.headers.x-api-key: looks like a secret, which may not stand in a file; got a string; allowed: a credential, or the environment variable PLIMSOLL__TARGETS__…, or allow_inline_secrets = true".to_owned()),
@@ -63,7 +63,7 @@ fn bad_values_of_every_kind() {
         ("[credentials.bench]", "[credentials.Bench]", "credentials.Bench: not a name; allowed: 1 to 63 lower-case letters, digits, _ and -, the first a letter or digit".to_owned()),
         ("[targets.api]", "[web]\nlisten_address = \"nowhere\"\n[targets.api]", "web.listen_address: not an address; got \"nowhere\"; allowed: IP:PORT, such as 0.0.0.0:9469, [::]:9469 or :9469".to_owned()),
         ("[targets.api]", "[wbe]\n[targets.api]", "wbe: unknown key; did you mean web?; allowed: allow_inline_secrets, credentials, engine, lifecycle, log, policy, schedule, streams, targets, tracing, web".to_owned()),
-        ("[targets.api]", "[targets.api]\npreset = \"genesys-agentless\"\nparams.from_address = \"+1\"\nparams.to_address = \"+2\"", "targets.api.params.to_address_messenger_type: missing; the preset needs it; allowed: a string".to_owned()),
+        ("[targets.api]", "[targets.api]\npreset = \"genesys-agentless\"\nparams.from_address = \"+1\"", "targets.api.params.to_address: missing; the preset needs it; allowed: the person's address".to_owned()),
     ];
     let mut differences = Vec::new();
     for (from, to, expected) in table {
@@ -137,6 +137,8 @@ fn a_problem_says_where_its_value_came_from() {
         error.as_slice()[0].to_string()
     };
     assert!(problems(&WORKING.replace("10/s", "ten"))[0].to_string().ends_with("; from test.toml"));
+    let empty = problems(&format!("{WORKING}[empty]\n"));
+    assert_eq!(empty[0].origin.as_deref(), Some("test.toml"));
     let text = problem(&[("PLIMSOLL__STREAMS__MAIN__RATE", "ten")]);
     assert!(text.ends_with("; from environment variable PLIMSOLL__STREAMS__MAIN__RATE"), "{text}");
     let text = problem(&[("PLIMSOLL__WEB__PROT", "1")]);

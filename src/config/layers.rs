@@ -2,6 +2,7 @@
 //! where each value came from. It must not know what the keys mean.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use config::{ConfigError, Environment, FileFormat, Format, Map, Source, Value, ValueKind};
@@ -15,7 +16,7 @@ pub const ENV_PREFIX: &str = "PLIMSOLL__";
 pub(super) const ENV_ORIGIN: &str = "the environment";
 
 /// Where configuration is read from, lowest layer first. Built-in defaults lie below all of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// Files, later ones over earlier ones.
     pub files: Vec<FileSource>,
@@ -25,8 +26,19 @@ pub struct Sources {
     pub overrides: Vec<Override>,
 }
 
+impl fmt::Debug for Sources {
+    /// Names only: the values of an environment are full of secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags: Vec<&str> = self.overrides.iter().map(|o| o.flag.as_str()).collect();
+        f.debug_struct("Sources")
+            .field("files", &self.files)
+            .field("flags", &flags)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One file.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum FileSource {
     /// TOML (`.toml`) or YAML (`.yaml`, `.yml`), read now.
     Path(PathBuf),
@@ -44,6 +56,15 @@ pub enum FileSource {
         /// The text.
         text: String,
     },
+}
+
+impl fmt::Debug for FileSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Toml { name, .. } | Self::Yaml { name, .. } => f.write_str(name),
+        }
+    }
 }
 
 /// A value that a flag sets.
@@ -82,10 +103,14 @@ fn merge(into: &mut Value, layer: Map<String, Value>) {
     }
     let ValueKind::Table(table) = &mut into.kind else { return };
     for (key, value) in layer {
+        let origin = value.origin().map(str::to_owned);
         match value.kind {
-            ValueKind::Table(inner) => merge(table.entry(key).or_default(), inner),
-            _ => {
-                table.insert(key, value);
+            ValueKind::Table(inner) => {
+                let empty = || Value::new(origin.as_ref(), Map::<String, Value>::new());
+                merge(table.entry(key).or_insert_with(empty), inner);
+            }
+            kind => {
+                table.insert(key, Value::new(origin.as_ref(), kind));
             }
         }
     }

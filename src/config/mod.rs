@@ -24,7 +24,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use layers::{ENV_PREFIX, FileSource, Override, Sources};
-pub use presets::PresetName;
 pub use problem::{Problem, Problems};
 pub use raw::*;
 pub use registry::{Assigned, Registry};

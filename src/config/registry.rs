@@ -58,12 +58,12 @@ impl Registry {
         for credential in &settings.credentials {
             let mut credential = credential.clone();
             let name = Arc::clone(&credential.settings.name);
-            if let Some(known) = self.credentials.get(&name) {
-                credential.settings.id = known.settings.id;
-            }
-            if self.credentials.get(&name) != Some(&credential) {
-                self.next_credential += 1;
-                credential.settings.id = CredentialId(self.next_credential);
+            match self.credentials.get(&name).filter(|known| is_same(known, &credential)) {
+                Some(known) => credential.settings.id = known.settings.id,
+                None => {
+                    self.next_credential += 1;
+                    credential.settings.id = CredentialId(self.next_credential);
+                }
             }
             credentials.insert(name, credential);
         }
@@ -94,6 +94,15 @@ impl Registry {
             credentials: credentials.iter().map(|c| c.settings.clone()).collect(),
         }
     }
+}
+
+/// Whether two revisions authenticate alike and stand for the same. How long to wait between
+/// failed fetches is no part of that.
+fn is_same(known: &NamedCredential, wanted: &NamedCredential) -> bool {
+    let mut wanted = wanted.clone();
+    wanted.settings.id = known.settings.id;
+    wanted.token = known.token.clone();
+    *known == wanted
 }
 
 fn credential_plan(credential: &NamedCredential) -> CredentialPlan {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use config::{Value as Layered, ValueKind};
 use serde_json::{Map, Number, Value};
@@ -66,6 +67,17 @@ impl Tree {
             .find_map(|n| self.origins.get_key_value(&path[..n]))
             .or_else(|| self.origins.iter().filter(|(p, _)| p.starts_with(path)).min())?;
         Some(if origin == ENV_ORIGIN { variable(path) } else { origin.clone() })
+    }
+
+    /// A path that stands in a configuration file is relative to that file; one from environment
+    /// or flags to the working directory.
+    pub(super) fn resolved(&self, path: &[String], file: &str) -> PathBuf {
+        match self.origins.get(path) {
+            Some(origin) if origin != ENV_ORIGIN && !origin.starts_with("--") => {
+                std::path::Path::new(origin).parent().unwrap_or("".as_ref()).join(file)
+            }
+            _ => file.into(),
+        }
     }
 
     /// Whether a value came from the environment.

@@ -145,9 +145,13 @@ impl Reporter<'_> {
 
 /// The known key that was probably meant.
 fn nearest<'a>(key: &str, keys: &[&'a str]) -> Option<&'a str> {
-    let alike = |known: &&str| strsim::jaro_winkler(key, known);
+    let alike = |known: &&str| {
+        let spelling = strsim::normalized_damerau_levenshtein(key, known);
+        spelling.max(strsim::jaro_winkler(key, known))
+    };
     let best = keys.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
-    (alike(best) >= 0.8).then_some(*best)
+    let one_slip = strsim::damerau_levenshtein(key, best) <= 1;
+    (one_slip || alike(best) >= 0.8).then_some(*best)
 }
 
 /// A value as an error message may show it.

@@ -47,7 +47,7 @@ pub struct TemplateSource<'a> {
     pub headers: &'a BTreeMap<String, String>,
     /// JSON body; `None` or empty for none.
     pub body: Option<&'a str>,
-    /// What `{{param.NAME}}` stands for.
+    /// What `{{param.NAME}}` stands for; may hold the placeholders of the message.
     pub params: &'a BTreeMap<String, String>,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Display for TemplateError {
 impl std::error::Error for TemplateError {}
 
 /// A request, ready to be rendered for one message after another.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RequestTemplate {
     path: Text,
     path_template: String,
@@ -97,8 +97,16 @@ enum Body {
     Varying(Text),
 }
 
+impl fmt::Debug for RequestTemplate {
+    /// Only what may be shown: a header can carry a key, a body what somebody wrote.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = &self.path_template;
+        f.debug_struct("RequestTemplate").field("path", path).finish_non_exhaustive()
+    }
+}
+
 /// One request's worth of a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Rendered<'a> {
     /// Path and query, percent-encoded.
     pub path: Cow<'a, str>,
@@ -106,6 +114,17 @@ pub struct Rendered<'a> {
     pub headers: Cow<'a, [(HeaderName, HeaderValue)]>,
     /// JSON body, empty for none. Shared between requests when the template has no placeholders.
     pub body: Bytes,
+}
+
+impl fmt::Debug for Rendered<'_> {
+    /// As for [`RequestTemplate`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&HeaderName> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Rendered")
+            .field("headers", &names)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Two extremes: what holds at both ends of every number holds between them.
@@ -215,7 +234,10 @@ fn parse_path(source: &TemplateSource<'_>) -> Result<Text, TemplateError> {
             ));
         }
         let path = rendered.split('?').next().unwrap_or_default();
-        if path.split('/').any(|s| matches!(s.replace("%2E", ".").as_str(), "." | "..")) {
+        if path
+            .split('/')
+            .any(|s| matches!(s.replace("%2E", ".").replace("%2e", ".").as_str(), "." | ".."))
+        {
             return Err(error(
                 None,
                 "has a . or .. segment, which HTTP clients rewrite",
@@ -244,7 +266,10 @@ fn parse_header(
     let text = Text::parse(&part, value, params, Escape::Header)?;
     for sample in &SAMPLES {
         if HeaderValue::from_str(&text.render(sample)).is_err() {
-            return Err(error("not a header value once rendered", "visible ASCII and spaces"));
+            return Err(error(
+                "not a header value once rendered",
+                "text without control characters",
+            ));
         }
     }
     Ok((parsed, text))

@@ -49,7 +49,7 @@ pub struct CredentialFile {
     /// How it authenticates.
     #[serde(rename = "type")]
     pub kind: CredentialType,
-    /// File that holds the bearer token; read again when it changes.
+    /// File that holds the bearer token, relative to this file; read again when it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<String>,
     /// Environment variable that holds the bearer token.
@@ -62,13 +62,13 @@ pub struct CredentialFile {
     /// OAuth client id. It is not a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// File that holds the OAuth client id.
+    /// File that holds the OAuth client id, relative to this file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id_file: Option<String>,
     /// Environment variable that holds the OAuth client id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id_env: Option<String>,
-    /// File that holds the OAuth client secret; read again when it changes.
+    /// File that holds the OAuth client secret, relative to this file; read again when it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret_file: Option<String>,
     /// Environment variable that holds the OAuth client secret.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::presets::PresetName;
+use crate::config::presets;
 use crate::model::{Factor, HumanDuration};
 
 /// Methods of HTTP.
@@ -43,7 +43,8 @@ pub enum DialectName {
 pub struct TargetFile {
     /// A known operation, which gives method, path, body, success statuses and dialect.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub preset: Option<PresetName>,
+    #[schemars(schema_with = "presets::name_schema")]
+    pub preset: Option<String>,
     /// Region of Genesys Cloud, such as `mypurecloud.com`: instead of `base_url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub genesys_domain: Option<String>,
@@ -64,7 +65,7 @@ pub struct TargetFile {
     /// JSON body; may hold placeholders. Unset: the preset's, or none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// What `{{param.NAME}}` stands for.
+    /// What `{{param.NAME}}` stands for. Values may hold the other placeholders.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, String>,
     /// Statuses that count as accepted. Unset: the preset's, or 200, 201, 202 and 204.
@@ -77,10 +78,12 @@ pub struct TargetFile {
     /// What that value must be. Unset: anything but null.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub success_body_equals: Option<serde_json::Value>,
-    /// From sending until the end of the response; 1ms to 10m.
+    /// From sending until the end of the response; 10ms to 10m.
     pub timeout: HumanDuration,
-    /// For the connection, TLS included; 1ms to the timeout.
-    pub connect_timeout: HumanDuration,
+    /// For the connection, TLS included; shorter than the timeout. Unset: 3s, or half the timeout
+    /// if that is less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect_timeout: Option<HumanDuration>,
     /// The header that carries the message id, so that the server recognises a message that is sent
     /// again. Without it a POST that may have arrived is never sent again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +120,7 @@ impl Default for TargetFile {
             success_body_pointer: None,
             success_body_equals: None,
             timeout: HumanDuration(Duration::from_secs(10)),
-            connect_timeout: HumanDuration(Duration::from_secs(3)),
+            connect_timeout: None,
             idempotency_key_header: None,
             response_bytes_max: 65_536,
             limit_domain: None,

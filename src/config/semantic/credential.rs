@@ -84,7 +84,9 @@ fn unused_keys(check: &mut Check<'_>, name: &str, kind: CredentialType) {
     };
     for key in unused {
         let at = ["credentials", name, key];
-        if check.tree.get(&path(&at)).is_some() {
+        // What says no is not looked at, and not missed either.
+        let set = check.tree.get(&path(&at)).is_some_and(|v| v != &serde_json::Value::Bool(false));
+        if set {
             let owner = if BEARER_KEYS.contains(&key) {
                 CredentialType::Bearer
             } else {
@@ -146,7 +148,7 @@ fn source(
         if file.trim().is_empty() {
             check.problem(&at(&file_key), "empty", "the path of a file");
         }
-        return Some(SecretSource::File(file.into()));
+        return Some(SecretSource::File(check.tree.resolved(&path(&at(&file_key)), file)));
     }
     if let Some(variable) = from_env {
         let well_formed = !variable.is_empty()

@@ -42,8 +42,8 @@ fn one(
         check.problem(&["streams", name, "in_flight_max"], "more than the engine allows", allowed);
     }
     let rate = stream.rate?;
-    // At most half a ramp's worth of slots comes due in it; with none, it only delays the start.
-    if !ramp.0.is_zero()
+    // Half a ramp's worth of slots comes due in it; with none, it only delays the start.
+    if stream.ramp.is_some_and(|own| !own.0.is_zero())
         && rate.events_through(u64::try_from(ramp.0.as_nanos()).unwrap_or(u64::MAX)) <= 2
     {
         check.warn(format!(

@@ -1,18 +1,22 @@
 //! Targets.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::{HeaderName, Method};
 
 use super::url::{self, Plain, Url};
 use super::{Check, Fault, MS, secs};
-use crate::config::presets::Preset;
+use crate::config::presets::{self, Preset};
 use crate::config::raw::{ConfigFile, DialectName, MethodName, TargetFile};
 use crate::config::secret;
 use crate::config::settings::TargetSettings;
 use crate::model::{EndpointId, Scope};
 use crate::schedule::{RequestTemplate, TemplateSource};
 use crate::sender::{BodyMatch, EndpointSettings, HttpVersion, Success, ThrottleDialect};
+
+/// What a connection may take unless the target says otherwise.
+const CONNECT_TIMEOUT: Duration = secs(3);
 
 /// Headers that the HTTP client, the tracer or the credential sets.
 const OWNED_HEADERS: [&str; 14] = [
@@ -57,26 +61,28 @@ fn one(
     target: &TargetFile,
 ) -> Option<TargetSettings> {
     let at = |key| ["targets", name, key];
-    let preset = target.preset.map(|p| p.preset());
+    let preset = target.preset.as_deref().and_then(presets::named);
     let url = base_url(check, name, target);
-    check.duration(&at("timeout"), target.timeout, MS..=secs(600));
-    check.duration(&at("connect_timeout"), target.connect_timeout, MS..=target.timeout.0.max(MS));
+    check.duration(&at("timeout"), target.timeout, MS * 10..=secs(600));
+    let connect_timeout = target.connect_timeout.map_or_else(
+        || CONNECT_TIMEOUT.min(target.timeout.0 / 2),
+        |set| {
+            let below = target.timeout.0.saturating_sub(MS).max(MS);
+            check.duration(&at("connect_timeout"), set, MS..=below);
+            set.0
+        },
+    );
     headers(check, file, name, target);
-    for param in preset.map_or(&[][..], |p| p.params) {
-        if !target.params.contains_key(*param) && !check.is_reported(&["targets", name, "params"]) {
-            check.problem(
-                &["targets", name, "params", param],
-                "missing; the preset needs it",
-                "a string",
-            );
-        }
-    }
-    let template = template(check, name, target, preset.as_ref());
+    let template = template(check, name, target, preset);
     let idempotency_key_header = idempotency_key_header(check, name, target);
-    let success = success(check, name, target, preset.as_ref());
+    let success = success(check, name, target, preset);
     let domain = limit_domain(check, name, target);
     let url = url?;
-    let dialect = target.dialect.or(preset.map(|p| p.dialect)).unwrap_or(DialectName::Standard);
+    let dialect = match target.dialect {
+        Some(DialectName::Standard) => ThrottleDialect::Standard,
+        Some(DialectName::Genesys) => ThrottleDialect::Genesys,
+        None => preset.map(|p| p.dialect).unwrap_or_default(),
+    };
     let method = target.method.or(preset.map(|p| p.method)).unwrap_or(MethodName::Post);
     let endpoint = EndpointSettings {
         id: EndpointId::default(),
@@ -86,13 +92,10 @@ fn one(
         headers: Vec::new(),
         http_version: HttpVersion::Http1,
         timeout: target.timeout.0,
-        connect_timeout: target.connect_timeout.0,
+        connect_timeout,
         response_bytes_max: usize::try_from(target.response_bytes_max).unwrap_or(usize::MAX),
         success,
-        dialect: match dialect {
-            DialectName::Standard => ThrottleDialect::Standard,
-            DialectName::Genesys => ThrottleDialect::Genesys,
-        },
+        dialect,
         idempotency_key_header,
     };
     Some(TargetSettings {
@@ -167,10 +170,9 @@ fn template(
     check: &mut Check<'_>,
     name: &str,
     target: &TargetFile,
-    preset: Option<&Preset>,
+    preset: Option<&'static Preset>,
 ) -> Option<RequestTemplate> {
-    // What a preset lacks is reported as a missing parameter, and would be again from here.
-    let lacks = preset.is_some_and(|p| p.params.iter().any(|k| !target.params.contains_key(*k)));
+    let (params, lacks) = params(check, name, target, preset);
     let path = target.path.as_deref().or(preset.map(|p| p.path)).unwrap_or("/");
     let body = target.body.as_deref().or(preset.map(|p| p.body));
     let mut headers = target.headers.clone();
@@ -178,7 +180,7 @@ fn template(
     if !has_type && body.is_some_and(|b| !b.trim().is_empty()) {
         headers.insert("content-type".to_owned(), "application/json".to_owned());
     }
-    let source = TemplateSource { path, headers: &headers, body, params: &target.params };
+    let source = TemplateSource { path, headers: &headers, body, params: &params };
     match RequestTemplate::parse(&source) {
         Ok(template) => Some(template),
         Err(errors) => {
@@ -200,6 +202,43 @@ fn template(
             None
         }
     }
+}
+
+/// The target's parameters and, for those it leaves out, the preset's own values. Whether one is
+/// missing that has none: then the template cannot be read, which is not another problem.
+fn params(
+    check: &mut Check<'_>,
+    name: &str,
+    target: &TargetFile,
+    preset: Option<&Preset>,
+) -> (BTreeMap<String, String>, bool) {
+    let mut params = target.params.clone();
+    let mut lacks = false;
+    // A target may have a path and body of its own, which need not use the parameter.
+    let texts = [
+        target.path.as_deref().or(preset.map(|p| p.path)),
+        target.body.as_deref().or(preset.map(|p| p.body)),
+    ];
+    for param in preset.map_or(&[][..], |p| p.params) {
+        let at = ["targets", name, "params", param.name];
+        let options = param.allowed.join(", ");
+        match (target.params.get(param.name), param.default) {
+            (Some(value), _) => {
+                if !param.allowed.is_empty() && !param.allowed.contains(&value.as_str()) {
+                    check.problem(&at, "not one of the allowed values", options);
+                }
+            }
+            (None, Some(default)) => {
+                params.insert(param.name.to_owned(), default.to_owned());
+            }
+            (None, None) if texts.iter().flatten().any(|t| t.contains(param.name)) => {
+                lacks = true;
+                check.problem(&at, "missing; the preset needs it", param.doc);
+            }
+            (None, None) => {}
+        }
+    }
+    (params, lacks)
 }
 
 fn idempotency_key_header(

@@ -89,20 +89,48 @@ impl Text {
                         ..error(open, format!("no parameter of the name {}", shown(param)))
                     }
                 })?;
-                let mut escaped = String::with_capacity(value.len());
-                push_escaped(&mut escaped, value, escape);
-                text.literal(open, &escaped);
+                text.parameter(part, param, value, open)?;
             } else {
                 let variable = Variable::named(name)
                     .ok_or_else(|| error(open, format!("unknown placeholder {}", shown(name))))?;
-                text.pieces.push(Piece::Variable(variable));
-                text.starts.push(open);
-                text.capacity += VALUE_BYTES;
+                text.variable(open, variable);
             }
             rest = close + 2;
         }
         text.literal(rest, &source[rest..]);
         Ok(text)
+    }
+
+    /// Adds the value of a parameter: a template of its own, without further parameters, whose
+    /// literals are escaped because it cannot know where it will stand.
+    fn parameter(
+        &mut self,
+        part: &str,
+        name: &str,
+        value: &str,
+        at: usize,
+    ) -> Result<(), TemplateError> {
+        let inner = Self::parse(part, value, &BTreeMap::new(), self.escape).map_err(|e| {
+            let message = format!("in the parameter {}: {}", shown(name), e.message);
+            TemplateError { message, position: Some(at), allowed: PLACEHOLDERS.to_owned(), ..e }
+        })?;
+        for piece in inner.pieces {
+            match piece {
+                Piece::Literal(text) => {
+                    let mut escaped = String::with_capacity(text.len());
+                    push_escaped(&mut escaped, &text, self.escape);
+                    self.literal(at, &escaped);
+                }
+                Piece::Variable(variable) => self.variable(at, variable),
+            }
+        }
+        Ok(())
+    }
+
+    fn variable(&mut self, at: usize, variable: Variable) {
+        self.pieces.push(Piece::Variable(variable));
+        self.starts.push(at);
+        self.capacity += VALUE_BYTES;
     }
 
     /// Adds a literal, joined to the one before it.
@@ -203,7 +231,7 @@ fn push_escaped(out: &mut String, value: &str, escape: Escape) {
         // Names come from configuration, where they are checked; a value from elsewhere must
         // still not be able to end the header.
         Escape::Header => {
-            out.extend(value.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }));
+            out.extend(value.chars().map(|c| if c.is_control() { '?' } else { c }));
         }
         Escape::Json => {
             let quoted = serde_json::Value::from(value).to_string();
