@@ -84,12 +84,13 @@ fn main() -> ExitCode {
 }
 
 fn compare(arguments: &Arguments) -> Result<()> {
+    let us = if arguments.calibrate { tools::Tool::Oha } else { tools::Tool::Plimsoll };
     if !arguments.json {
-        report::heading();
+        report::heading(us);
     }
     let outcomes = measures::run(arguments, |outcome| {
         if !arguments.json {
-            report::contest(outcome);
+            report::contest(us, outcome);
         }
     })?;
     if arguments.json {

@@ -143,16 +143,21 @@ pub(crate) fn run(arguments: &Arguments, mut tell: impl FnMut(&Outcome)) -> Resu
 impl Contest {
     /// In turns, so that whatever the machine is going through concerns both.
     fn run(&self, arguments: &Arguments) -> Result<Outcome> {
-        let us = if arguments.calibrate { Tool::Oha } else { Tool::Plimsoll };
         let (mut our_turns, mut peer_turns) = (Vec::new(), Vec::new());
         let (peer, peer_traffic, _) = &self.peer;
-        let peer = if arguments.calibrate { Tool::Oha } else { *peer };
+        let (us, peer) =
+            if arguments.calibrate { (Tool::Oha, Tool::Oha) } else { (Tool::Plimsoll, *peer) };
         for round in 1..=arguments.rounds() {
             eprintln!("{}: round {round} of {}", self.name, arguments.rounds());
             our_turns.push(turn::take(us, &self.ours, arguments)?);
             peer_turns.push(turn::take(peer, peer_traffic, arguments)?);
         }
-        let rows = self.measures.iter().map(|m| self.row(m, &our_turns, &peer_turns)).collect();
+        let mut rows: Vec<_> =
+            self.measures.iter().map(|m| self.row(m, &our_turns, &peer_turns)).collect();
+        if arguments.calibrate {
+            // The bars are Plimsoll's.
+            rows.iter_mut().for_each(|row| (row.bar, row.met) = (None, None));
+        }
         Ok(Outcome { rows, our_turns, peer_turns })
     }
 

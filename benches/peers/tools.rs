@@ -65,7 +65,8 @@ impl Tool {
             }
             Self::Oha => oha(traffic, port, seconds)?,
         };
-        command.stdout(Stdio::null());
+        // Both read settings from the environment; a bench must not depend on what is there.
+        command.env_clear().stdout(Stdio::null());
         Ok(command)
     }
 }
