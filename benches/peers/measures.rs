@@ -31,7 +31,7 @@ enum Bar {
     None,
     RatioAtMost(f64),
     RatioAtLeast(f64),
-    /// In the measure's own unit, whatever its sign.
+    /// In the measure's own unit.
     AtMost(f64),
 }
 
@@ -75,7 +75,9 @@ const LATENESS: &[Measure] = &[
         .bar(Bar::RatioAtMost(0.25)),
     measure("lateness p99.9", "ms", |t| t.lateness_p999_ms.unwrap_or(f64::NAN)),
     measure("lateness max", "ms", |t| t.lateness_max_ms.unwrap_or(f64::NAN)),
-    measure("rate error", "ppm", |t| t.rate_error_ppm.unwrap_or(f64::NAN)).bar(Bar::AtMost(10.0)),
+    // Without its sign, or the errors of two turns would make up for each other.
+    measure("|rate error|", "ppm", |t| t.rate_error_ppm.map_or(f64::NAN, f64::abs))
+        .bar(Bar::AtMost(10.0)),
 ];
 
 const CPU: fn(&Turn) -> f64 = |t| t.cpu_percent;
@@ -171,7 +173,7 @@ impl Contest {
             Bar::None => (None, None),
             Bar::RatioAtMost(most) => (Some(format!("ratio ≤ {most}")), Some(ratio <= most)),
             Bar::RatioAtLeast(least) => (Some(format!("ratio ≥ {least}")), Some(ratio >= least)),
-            Bar::AtMost(most) => (Some(format!("≤ {most} {unit}")), Some(median.abs() <= most)),
+            Bar::AtMost(most) => (Some(format!("≤ {most} {unit}")), Some(median <= most)),
         };
         Row {
             contest: self.name,
