@@ -106,6 +106,7 @@ pub enum Command {
             "Examples:\n  \
              plimsoll check plimsoll.toml\n  \
              plimsoll check --config.file base.toml --config.file production.yaml\n  \
+             plimsoll check --simulator simulator.toml\n  \
              plimsoll check --print-schema > plimsoll.schema.json\n\n\
              {EXIT_CODES}"
         )
@@ -248,6 +249,9 @@ pub struct CheckArgs {
     #[allow(missing_docs)]
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// The files are those of `plimsoll simulate`
+    #[arg(long)]
+    pub simulator: bool,
     /// Print the JSON Schema of the configuration, for editors
     #[arg(long, conflicts_with_all = ["files", "config_file"])]
     pub print_schema: bool,

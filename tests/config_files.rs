@@ -41,6 +41,23 @@ fn shipped_files_pass_the_check_without_a_warning() {
 }
 
 #[test]
+fn shipped_simulators_pass_the_check() {
+    for name in ["simulator.toml", "simulator-genesys.toml"] {
+        let args =
+            CheckArgs { files: vec![shipped(name)], simulator: true, ..CheckArgs::default() };
+        let (code, out, err) = run_check(&args);
+        assert_eq!((code, err.as_str()), (0, ""), "{name}");
+        assert!(out.contains(": ok: a simulation on 127.0.0.1:"), "{out}");
+    }
+    let args = CheckArgs {
+        files: vec![shipped("plimsoll.toml")],
+        simulator: true,
+        ..CheckArgs::default()
+    };
+    assert_eq!(run_check(&args).0, 2);
+}
+
+#[test]
 fn a_refused_file_is_a_usage_error_and_the_others_are_checked_all_the_same() {
     let directory = tempfile::tempdir().expect("a directory");
     let bad = directory.path().join("bad.yaml");

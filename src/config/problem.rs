@@ -76,7 +76,8 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     /// Problems, at least one. One path is reported once: what follows from a problem is not
     /// another one.
-    pub(super) fn new(problems: Vec<Problem>) -> Self {
+    #[must_use]
+    pub fn new(problems: Vec<Problem>) -> Self {
         let mut unique: Vec<Problem> = Vec::with_capacity(problems.len());
         for problem in problems {
             if !unique.iter().any(|p| p.path == problem.path) {

@@ -19,7 +19,7 @@ pub use process::{
     EngineFile, LifecycleFile, LogFile, LogFormat, LogLevel, OtlpProtocol, TracingFile, WebFile,
 };
 pub use stream::{ArrivalsName, JitterName, PolicyFile, ScheduleFile, StreamFile};
-pub use target::{DialectName, MethodName, TargetFile};
+pub use target::{DialectName, HttpVersionName, MethodName, TargetFile};
 
 /// Configuration of `plimsoll run`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -37,6 +37,18 @@ pub enum DialectName {
     Genesys,
 }
 
+/// Versions of HTTP that may be agreed on with an https server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum HttpVersionName {
+    /// A connection per request in flight, and nothing waits for anything else.
+    #[default]
+    #[serde(rename = "1.1")]
+    Http1,
+    /// HTTP/2 where the server has it: all requests share one connection.
+    #[serde(rename = "auto")]
+    Auto,
+}
+
 /// An API and an operation on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -53,6 +65,8 @@ pub struct TargetFile {
     pub base_url: Option<String>,
     /// Lets `base_url` be http to a host other than this machine.
     pub allow_plain_http: bool,
+    /// Version of HTTP.
+    pub http_version: HttpVersionName,
     /// HTTP method. Unset: the preset's, or POST.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<MethodName>,
@@ -111,6 +125,7 @@ impl Default for TargetFile {
             genesys_domain: None,
             base_url: None,
             allow_plain_http: false,
+            http_version: HttpVersionName::default(),
             method: None,
             path: None,
             headers: BTreeMap::new(),

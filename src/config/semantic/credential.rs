@@ -7,7 +7,9 @@ use crate::config::settings::NamedCredential;
 use crate::config::tree::Tree;
 use crate::engine::TokenPlan;
 use crate::model::CredentialId;
-use crate::sender::{AuthSettings, CredentialSettings, InlineSecret, OauthSettings, SecretSource};
+use crate::sender::{
+    AuthSettings, CredentialSettings, InlineSecret, OauthSettings, SecretSource, genesys_servers,
+};
 
 /// The credential of streams that name none.
 pub(super) const ANONYMOUS: &str = "none";
@@ -204,9 +206,9 @@ fn token_url(check: &mut Check<'_>, name: &str, credential: &CredentialFile) -> 
         }
         (Some(text), None) => check.keep(&at("token_url"), url::parse(text, plain)),
         (None, Some(domain)) => {
-            let domain = check.keep(&at("genesys_domain"), url::genesys_domain(domain))?;
-            let text = format!("https://login.{domain}/oauth/token");
-            check.keep(&at("genesys_domain"), url::parse(&text, plain))
+            let key = at("genesys_domain");
+            let servers = check.keep(&key, genesys_servers(domain).map_err(url::no_region))?;
+            check.keep(&key, url::parse(&servers.token_url, plain))
         }
         (None, None) => {
             if !check.is_reported(&at("genesys_domain")) {

@@ -7,13 +7,15 @@ use http::{HeaderName, Method};
 
 use super::url::{self, Plain, Url};
 use super::{Check, Fault, MS, secs};
-use crate::config::presets::{self, Preset};
-use crate::config::raw::{ConfigFile, DialectName, MethodName, TargetFile};
+use crate::config::presets;
+use crate::config::raw::{ConfigFile, DialectName, HttpVersionName, MethodName, TargetFile};
 use crate::config::secret;
 use crate::config::settings::TargetSettings;
 use crate::model::{EndpointId, Scope};
 use crate::schedule::{RequestTemplate, TemplateSource};
-use crate::sender::{BodyMatch, EndpointSettings, HttpVersion, Success, ThrottleDialect};
+use crate::sender::{
+    BodyMatch, EndpointSettings, HttpVersion, Preset, Success, ThrottleDialect, genesys_servers,
+};
 
 /// What a connection may take unless the target says otherwise.
 const CONNECT_TIMEOUT: Duration = secs(3);
@@ -83,14 +85,17 @@ fn one(
         Some(DialectName::Genesys) => ThrottleDialect::Genesys,
         None => preset.map(|p| p.dialect).unwrap_or_default(),
     };
-    let method = target.method.or(preset.map(|p| p.method)).unwrap_or(MethodName::Post);
+    let preset_method = preset.map_or(Method::POST, |p| p.method.clone());
     let endpoint = EndpointSettings {
         id: EndpointId::default(),
         name: name.into(),
         base_url: url.text,
-        method: http_method(method),
+        method: target.method.map_or(preset_method, http_method),
         headers: Vec::new(),
-        http_version: HttpVersion::Http1,
+        http_version: match target.http_version {
+            HttpVersionName::Http1 => HttpVersion::Http1,
+            HttpVersionName::Auto => HttpVersion::Auto,
+        },
         timeout: target.timeout.0,
         connect_timeout,
         response_bytes_max: usize::try_from(target.response_bytes_max).unwrap_or(usize::MAX),
@@ -125,13 +130,13 @@ fn base_url(check: &mut Check<'_>, name: &str, target: &TargetFile) -> Option<Ur
         (Some(url), None) => check.keep(&["targets", name, "base_url"], url::parse(url, plain)),
         (None, Some(domain)) => {
             let key = ["targets", name, "genesys_domain"];
-            let domain = check.keep(&key, url::genesys_domain(domain))?;
-            if !url::is_known_genesys_domain(domain) {
+            let servers = check.keep(&key, genesys_servers(domain).map_err(url::no_region))?;
+            if servers.unknown {
                 check.warn(format!(
                     "targets.{name}.genesys_domain: {domain} is no region known here"
                 ));
             }
-            check.keep(&key, url::parse(&format!("https://api.{domain}"), plain))
+            check.keep(&key, url::parse(&servers.base_url, plain))
         }
         (None, None) => {
             if !check.is_reported(&["targets", name, "genesys_domain"]) {

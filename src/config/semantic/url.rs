@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::Uri;
 
 use super::Fault;
-use crate::config::presets::GENESYS_DOMAINS;
+use crate::sender::{DomainError, GENESYS_DOMAINS};
 
 /// The parts of a URL that others ask for.
 #[derive(Debug)]
@@ -81,20 +81,7 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// A region of Genesys Cloud.
-pub(super) fn genesys_domain(text: &str) -> Result<&str, Fault> {
-    let label = |l: &str| {
-        !l.is_empty()
-            && !l.starts_with('-')
-            && l.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    if text.contains('.') && text.len() <= 200 && text.split('.').all(label) {
-        return Ok(text);
-    }
-    Err(Fault::new("not the domain of a region", GENESYS_DOMAINS.join(", ")))
-}
-
-/// Whether this version knows the region; new ones appear.
-pub(super) fn is_known_genesys_domain(domain: &str) -> bool {
-    GENESYS_DOMAINS.contains(&domain)
+/// What is wrong with a text that is no region of Genesys Cloud.
+pub(super) fn no_region(error: DomainError) -> Fault {
+    Fault::new(error.to_string(), GENESYS_DOMAINS.join(", "))
 }
