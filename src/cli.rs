@@ -212,9 +212,6 @@ pub struct SimulateArgs {
     /// Seed of everything random [default: 1]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    #[allow(missing_docs)]
-    #[command(flatten)]
-    pub log: LogArgs,
 }
 
 /// `plimsoll demo`.
@@ -305,6 +302,16 @@ impl RunArgs {
             overrides.push(set("--web.enable-lifecycle", "web.enable_lifecycle", true));
         }
         self.config.sources(env, overrides)
+    }
+}
+
+impl DemoArgs {
+    /// What the flags say over the demo's own configuration.
+    #[must_use]
+    pub fn overrides(&self) -> Vec<Override> {
+        let listen = self.web_listen_address.as_ref();
+        let listen = listen.map(|a| set("--web.listen-address", "web.listen_address", a));
+        self.log.overrides().into_iter().chain(listen).collect()
     }
 }
 

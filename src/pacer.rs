@@ -29,6 +29,11 @@ impl Pacer {
     ///
     /// # Errors
     /// The kernel has no file descriptor left.
+    #[expect(
+        deprecated,
+        reason = "its successor is an unsafe function, for descriptors that may change; an OwnedFd \
+                  cannot"
+    )]
     pub fn new(clock: Clock) -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;

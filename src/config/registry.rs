@@ -12,7 +12,7 @@ use crate::sender::{CredentialSettings, EndpointSettings};
 use super::settings::{NamedCredential, Settings, StreamSettings, TargetSettings};
 
 /// Remembers the ids of the configuration that runs. One for the life of the process.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Registry {
     targets: HashMap<Arc<str>, TargetSettings>,
     credentials: HashMap<Arc<str>, NamedCredential>,

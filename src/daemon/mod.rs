@@ -1,4 +1,284 @@
-//! The daemon: everything composed.
+//! The daemon: everything composed. It starts the send loop on a thread of its own, serves the web
+//! surface on another, and can be asked for a snapshot, a reload, a drain.
 
 mod outbound;
+mod outfit;
+mod run;
 mod send_loop;
+mod surface;
+mod telemetry_setup;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use self::outfit::Outfitter;
+pub(crate) use self::run::Life;
+pub use self::run::{RunError, run};
+use self::send_loop::{Command, SendLoop, Signs};
+pub(crate) use self::telemetry_setup::start_logs;
+use crate::clock::{self, Clock};
+use crate::config::{Problems, Settings};
+use crate::engine::Engine;
+use crate::model::{Moment, Status};
+use crate::telemetry::{LogHandle, Telemetry, TelemetryError};
+use crate::web::{self, Feed};
+
+/// Commands that may wait for the send loop. It takes them at every wake-up.
+const COMMANDS_MAX: usize = 64;
+
+/// Reads the configuration anew.
+pub type Loader = Arc<dyn Fn() -> Result<Settings, Problems> + Send + Sync>;
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Targets or credentials cannot be used in this environment; every problem.
+    #[error("{}", .0.join("\n"))]
+    Outfit(Vec<String>),
+    /// The web surface's address cannot be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// Telemetry cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// `OTEL_*` variables that cannot be used; every one.
+    #[error("{}", .0.join("\n"))]
+    Environment(Vec<String>),
+    /// A thread or runtime cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// What a start needs beyond the settings.
+pub struct Start {
+    /// The configuration to run.
+    pub settings: Settings,
+    /// How to read it anew; `None`: it cannot change.
+    pub loader: Option<Loader>,
+    /// End the run after this many requests.
+    pub count: Option<u64>,
+    /// Whose lost lines are to be counted.
+    pub logs: Option<LogHandle>,
+}
+
+/// A daemon that runs.
+pub struct Daemon {
+    shared: Arc<Shared>,
+    web: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    address: SocketAddr,
+    ended: oneshot::Receiver<io::Result<Status>>,
+    quit: mpsc::Receiver<()>,
+}
+
+/// Looks at a daemon, and changes nothing.
+pub struct Watcher(Arc<Shared>);
+
+impl Watcher {
+    /// A snapshot; `None` once the send loop has ended.
+    pub async fn status(&self) -> Option<Status> {
+        self.0.status().await
+    }
+}
+
+/// What the daemon's parts share.
+struct Shared {
+    clock: Clock,
+    commands: mpsc::Sender<Command>,
+    signs: Arc<Signs>,
+    telemetry: Telemetry,
+    feed: Feed,
+    loader: Option<Loader>,
+    /// Held over a reload, so that two never interleave.
+    outfitter: tokio::sync::Mutex<Outfitter>,
+    running: Mutex<Settings>,
+    quit: mpsc::Sender<()>,
+}
+
+impl Daemon {
+    /// Starts it: binds first, so that an address in use sends nothing. Call it inside the runtime
+    /// that is to serve the web surface.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing has been sent then.
+    pub async fn start(start: Start) -> Result<Self, StartError> {
+        let Start { settings, loader, count, logs } = start;
+        let clock = Clock::start();
+        let mut outfitter = Outfitter::new(clock, settings.in_flight_max);
+        let outfit = outfitter.outfit(&settings).map_err(StartError::Outfit)?;
+        let requested = settings.web.listen_address;
+        let listening = TcpListener::bind(requested).await;
+        let listener = listening.map_err(|e| StartError::Listen(requested, e))?;
+        let address = listener.local_addr()?;
+        let (telemetry, mut observer) = telemetry_setup::start(&settings)?;
+        if let Some(logs) = &logs {
+            telemetry.watch_logs(logs);
+        }
+        telemetry.config_reloaded(clock::unix_seconds(), true);
+        let feed = Feed::new(Feed::DEFAULT_EVENTS);
+        observer.set_live(Box::new(surface::FeedSink(feed.clone())));
+        let (commands, received) = mpsc::channel(COMMANDS_MAX);
+        let signs = Arc::new(Signs::default());
+        // The first command waits in the channel for the loop to start.
+        let _ = commands.try_send(Command::Apply(Box::new(outfit)));
+        let engine = Engine::new(seed(), count);
+        let loop_signs = Arc::clone(&signs);
+        let ended = on_own_thread(move || async move {
+            SendLoop::new(clock, engine, observer, received, loop_signs)?.run().await
+        })?;
+        let (quit, quit_asked) = mpsc::channel(1);
+        let lifecycle = settings.web.enable_lifecycle;
+        let heartbeat = settings.web.heartbeat;
+        let outfitter = tokio::sync::Mutex::new(outfitter);
+        let running = Mutex::new(settings);
+        let shared =
+            Shared { clock, commands, signs, telemetry, feed, loader, outfitter, running, quit };
+        let shared = Arc::new(shared);
+        let (close, closed) = oneshot::channel::<()>();
+        let context = surface::context(&shared, heartbeat, lifecycle);
+        let serving = tokio::spawn(web::serve(listener, context, async {
+            // Dropped or sent: both mean the end.
+            let _ = closed.await;
+        }));
+        Ok(Self { shared, web: Some((close, serving)), address, ended, quit: quit_asked })
+    }
+
+    /// Where the web surface listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Somebody who may look at it from elsewhere.
+    #[must_use]
+    pub fn watcher(&self) -> Watcher {
+        Watcher(Arc::clone(&self.shared))
+    }
+
+    /// Sends nothing more; what is in flight may finish.
+    pub async fn drain(&self) {
+        self.shared.tell(Command::Drain).await;
+    }
+
+    /// Counts what is still in flight as abandoned.
+    pub async fn abandon(&self) {
+        self.shared.tell(Command::Abandon).await;
+    }
+
+    /// Reads and applies the configuration anew.
+    ///
+    /// # Errors
+    /// Why nothing changed.
+    pub async fn reload(&self) -> Result<(), String> {
+        self.shared.reload().await
+    }
+
+    /// Turns true when no further slot will be scheduled.
+    fn draining(&self) -> watch::Receiver<bool> {
+        self.shared.signs.draining.subscribe()
+    }
+
+    /// Waits for the end of the send loop; its last snapshot. Cancelling it loses nothing.
+    async fn ended(&mut self) -> io::Result<Status> {
+        (&mut self.ended).await.map_err(|_| io::Error::other("the send loop died"))?
+    }
+
+    /// Closes the web surface and flushes telemetry, each for a bounded time.
+    async fn close(&mut self, flush: Duration) {
+        if let Some((close, serving)) = self.web.take() {
+            let _ = close.send(());
+            let _ = serving.await;
+        }
+        let telemetry = self.shared.telemetry.clone();
+        let flushed = tokio::task::spawn_blocking(move || telemetry.shutdown(flush)).await;
+        if !flushed.unwrap_or(false) {
+            tracing::warn!("some spans were not exported before the exit");
+        }
+    }
+}
+
+impl Shared {
+    async fn tell(&self, command: Command) {
+        // Fails only when the loop has ended, and then there is nothing left to tell it.
+        let _ = self.commands.send(command).await;
+    }
+
+    async fn status(&self) -> Option<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Status(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Reads, checks and applies the configuration; on any problem nothing changes.
+    async fn reload(&self) -> Result<(), String> {
+        let mut outfitter = self.outfitter.lock().await;
+        let result = self.try_reload(&mut outfitter).await;
+        let unix_s = clock::unix_seconds();
+        self.telemetry.config_reloaded(unix_s, result.is_ok());
+        let ok = result.is_ok();
+        self.feed.publish("reload", serde_json::json!({ "at": unix_s, "ok": ok }).to_string());
+        match &result {
+            Ok(()) => tracing::info!("configuration reloaded"),
+            Err(problem) => {
+                tracing::error!(%problem, "configuration not reloaded: nothing changed")
+            }
+        }
+        result
+    }
+
+    async fn try_reload(&self, outfitter: &mut Outfitter) -> Result<(), String> {
+        let loader = self.loader.clone().ok_or("this daemon's configuration cannot change")?;
+        let loading = tokio::task::spawn_blocking(move || loader()).await;
+        let settings = loading.map_err(|e| e.to_string())?.map_err(|p| p.to_string())?;
+        let outfit = outfitter.outfit(&settings).map_err(|problems| problems.join("\n"))?;
+        for key in settings.restart_needed(&self.running()) {
+            tracing::warn!(key, "changed, and takes effect only at the next start");
+        }
+        for warning in &settings.warnings {
+            tracing::warn!(%warning, "configuration");
+        }
+        self.tell(Command::Apply(Box::new(outfit))).await;
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        Ok(())
+    }
+
+    fn running(&self) -> Settings {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn last_beat(&self) -> Moment {
+        Moment::from_nanos(self.signs.beat_ns.load(Ordering::Relaxed))
+    }
+}
+
+/// Runs a future to its end on a current-thread runtime of its own.
+fn on_own_thread<F, T>(
+    make: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<oneshot::Receiver<T>>
+where
+    F: Future<Output = T>,
+    T: Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (done, ended) = oneshot::channel();
+    std::thread::Builder::new().name("plimsoll-send".to_owned()).spawn(move || {
+        let result = runtime.block_on(async { make().await });
+        // What is left of abandoned requests ends here, with their connections.
+        drop(runtime);
+        let _ = done.send(result);
+    })?;
+    Ok(ended)
+}
+
+/// A fresh seed: each run draws other message ids and other jitter.
+#[expect(clippy::disallowed_methods, reason = "the composition is where randomness comes from")]
+fn seed() -> u64 {
+    rand::rng().random()
+}

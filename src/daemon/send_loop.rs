@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::outbound::{Endpoint, Outbound, Returned};
 use crate::clock::Clock;
@@ -62,6 +63,16 @@ pub(super) struct SendLoop {
     commands: Receiver<Command>,
     pacer: Pacer,
     next_heartbeat: Moment,
+    signs: Arc<Signs>,
+}
+
+/// What other threads can see of the loop without asking it.
+#[derive(Debug, Default)]
+pub(super) struct Signs {
+    /// When it last showed that it lives, in nanoseconds of the process's clock.
+    pub(super) beat_ns: AtomicU64,
+    /// Whether it sends nothing more, by order or because it has sent what it was told to.
+    pub(super) draining: watch::Sender<bool>,
 }
 
 impl SendLoop {
@@ -74,6 +85,7 @@ impl SendLoop {
         engine: Engine,
         observer: Observer,
         commands: Receiver<Command>,
+        signs: Arc<Signs>,
     ) -> io::Result<Self> {
         let (sender, returned) = unbounded_channel();
         Ok(Self {
@@ -86,19 +98,20 @@ impl SendLoop {
             commands,
             pacer: Pacer::new(clock)?,
             next_heartbeat: Moment::ZERO,
+            signs,
         })
     }
 
-    /// Runs until drained. Gives the observer back, for the last scrape.
+    /// Runs until drained; gives the last snapshot.
     ///
     /// # Errors
     /// The timer failed.
-    pub(super) async fn run(mut self) -> io::Result<()> {
+    pub(super) async fn run(mut self) -> io::Result<Status> {
         loop {
             self.take_in();
             let Some(wake) = self.give_out() else {
                 self.observer.settle();
-                return Ok(());
+                return Ok(self.engine.status(self.clock.now(), self.wall));
             };
             self.beat(None);
             self.wait(wake).await?;
@@ -153,6 +166,9 @@ impl SendLoop {
     fn apply(&mut self, outfit: Outfit, now: Moment) {
         self.outbound.endpoints = outfit.endpoints;
         self.outbound.token_clients = outfit.token_clients;
+        self.outbound
+            .tokens
+            .retain(|id| outfit.credential_names.iter().any(|(known, _)| *known == id));
         for (credential, token) in &outfit.static_tokens {
             let current = self.outbound.tokens.get(*credential);
             let fresh = Bearer::new(token, current.map_or(1, Bearer::generation)).ok();
@@ -178,7 +194,7 @@ impl SendLoop {
                 }
                 Output::FetchToken(credential) => self.outbound.fetch_token(credential),
                 Output::Event(event) => {
-                    self.note_names(&event);
+                    self.note(&event);
                     self.observer.observe(self.wall, now, &event);
                     // Between an attempt's event and the next order, so that the sums agree.
                     if sends >= SENDS_AT_ONCE && matches!(event, Event::Sent(_)) {
@@ -191,10 +207,13 @@ impl SendLoop {
         }
     }
 
-    fn note_names(&mut self, event: &Event) {
+    fn note(&mut self, event: &Event) {
         match event {
             Event::StreamAdded(info) => {
                 self.outbound.stream_names.insert(info.id, Arc::clone(&info.name));
+            }
+            Event::DrainStarted => {
+                self.signs.draining.send_replace(true);
             }
             Event::StreamRemoved(id) => {
                 self.outbound.stream_names.remove(id);
@@ -205,6 +224,7 @@ impl SendLoop {
 
     fn beat(&mut self, planned: Option<Moment>) {
         let now = self.clock.now();
+        self.signs.beat_ns.store(now.as_nanos(), Ordering::Relaxed);
         if planned.is_none() && now < self.next_heartbeat {
             return;
         }

@@ -21,6 +21,8 @@ pub(super) struct GateEntry {
     pub(super) name: GateName,
     pub(super) gate: Gate,
     pub(super) epochs: u64,
+    /// How long it held traffic back in the epochs that are over.
+    pub(super) held: Duration,
     /// Streams that stand behind it.
     pub(super) members: Vec<StreamId>,
 }
@@ -77,6 +79,7 @@ impl GateTable {
             key: Arc::clone(&key),
             gate,
             epochs: 0,
+            held: Duration::ZERO,
             members: Vec::new(),
         };
         self.by_key.insert(Arc::clone(&key), id);
@@ -182,6 +185,7 @@ impl GateTable {
     ) -> bool {
         let Some(entry) = self.entries.get_mut(&id) else { return false };
         let Some(held) = entry.gate.ended(attempt, accepted, now, delay) else { return false };
+        entry.held += held;
         outbox.push_back(Output::Event(Event::Gate(id, GateChange::Opened { held })));
         true
     }

@@ -14,10 +14,11 @@ impl Engine {
     pub fn status(&self, now: Moment, wall: WallOffset) -> Status {
         Status {
             at: wall.unix_seconds(now),
+            uptime_seconds: now.as_secs_f64(),
             state: self.run,
             in_flight: self.flights.len() as u64,
             streams: self.streams.iter().map(|stream| self.stream_status(stream, now)).collect(),
-            gates: self.gates.iter().map(|e| gate_status(e, wall)).collect(),
+            gates: self.gates.iter().map(|e| gate_status(e, now, wall)).collect(),
             credentials: self.credentials_status(now, wall),
         }
     }
@@ -65,7 +66,7 @@ impl Engine {
     }
 }
 
-fn gate_status(entry: &GateEntry, wall: WallOffset) -> GateStatus {
+fn gate_status(entry: &GateEntry, now: Moment, wall: WallOffset) -> GateStatus {
     let gate = &entry.gate;
     let open = gate.state() == GateState::Open;
     GateStatus {
@@ -75,6 +76,7 @@ fn gate_status(entry: &GateEntry, wall: WallOffset) -> GateStatus {
         long: gate.is_long(),
         level: gate.level(),
         epochs: entry.epochs,
+        held_seconds: (entry.held + gate.held_since(now)).as_secs_f64(),
     }
 }
 

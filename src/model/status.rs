@@ -33,6 +33,8 @@ pub enum GateState {
 pub struct Status {
     /// When the snapshot was taken.
     pub at: f64,
+    /// Seconds since the start of the process.
+    pub uptime_seconds: f64,
     /// Whether the engine is sending.
     pub state: RunState,
     /// Requests in flight.
@@ -112,6 +114,8 @@ pub struct GateStatus {
     pub level: u32,
     /// Epochs since the start.
     pub epochs: u64,
+    /// Seconds for which it has held traffic back since the start, the present pause included.
+    pub held_seconds: f64,
 }
 
 /// One credential.

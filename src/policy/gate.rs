@@ -224,6 +224,12 @@ impl Gate {
         }
     }
 
+    /// How long traffic has been held back at `now`; zero when open.
+    #[must_use]
+    pub fn held_since(&self, now: Moment) -> Duration {
+        if self.state == State::Open { Duration::ZERO } else { now.since(self.closed_at) }
+    }
+
     /// Open, closed or half open.
     #[must_use]
     pub const fn state(&self) -> GateState {

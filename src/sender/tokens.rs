@@ -79,10 +79,10 @@ impl TokenStore {
         self.current.get(&credential)
     }
 
-    /// Forgets a credential that is no longer configured. Ids are never reused, so its generations
-    /// cannot begin again.
-    pub fn remove(&mut self, credential: CredentialId) {
-        self.current.remove(&credential);
+    /// Forgets the credentials that are no longer configured. Ids are never reused, so their
+    /// generations cannot begin again.
+    pub fn retain(&mut self, configured: impl Fn(CredentialId) -> bool) {
+        self.current.retain(|id, _| configured(*id));
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(bearer.generation(), 2);
         let shown = format!("{store:?} {:?} {:?}", bearer.header(), TokenError);
         assert!(!shown.contains("canary"), "{shown}");
-        store.remove(id);
+        store.retain(|known| known != id);
         assert_eq!(store.get(id), None);
     }
 }

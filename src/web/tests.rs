@@ -13,6 +13,7 @@ use crate::model::RunState;
 
 fn snapshot() -> Status {
     Status {
+        uptime_seconds: 1.0,
         at: 1.0,
         state: RunState::Running,
         in_flight: 0,

@@ -1,0 +1,95 @@
+//! Turns a valid configuration into what the send loop sends with: HTTP clients, tokens, a plan.
+
+use std::sync::Arc;
+
+use super::outbound::Endpoint;
+use super::send_loop::Outfit;
+use crate::clock::{self, Clock};
+use crate::config::{Assigned, Registry, Settings};
+use crate::sender::{
+    self, AuthSettings, Bearer, Connections, CredentialSettings, EndpointClient, Secret,
+    TokenClient,
+};
+
+/// Makes outfits, one for each configuration that is applied. Connections and ids live on from one
+/// to the next, so that what did not change is not disturbed.
+#[derive(Debug)]
+pub(super) struct Outfitter {
+    registry: Registry,
+    connections: Connections,
+    clock: sender::Clock,
+}
+
+impl Outfitter {
+    pub(super) fn new(clock: Clock, in_flight_max: u32) -> Self {
+        Self {
+            registry: Registry::new(),
+            connections: Connections::new(in_flight_max as usize),
+            clock: sender::Clock::new(move || clock.now(), clock::unix_nanos),
+        }
+    }
+
+    /// The outfit for these settings.
+    ///
+    /// # Errors
+    /// Everything that is wrong with targets and credentials in this environment: a secret that
+    /// cannot be read, a client that cannot be built. Nothing is changed then.
+    pub(super) fn outfit(&mut self, settings: &Settings) -> Result<Outfit, Vec<String>> {
+        let mut registry = self.registry.clone();
+        let Assigned { plan, endpoints, credentials } = registry.assign(settings);
+        let mut outfit = Outfit {
+            plan,
+            endpoints: std::collections::HashMap::new(),
+            token_clients: std::collections::HashMap::new(),
+            static_tokens: Vec::new(),
+            credential_names: Vec::new(),
+        };
+        let mut problems = Vec::new();
+        for (settings, template) in endpoints {
+            let (id, name) = (settings.id, Arc::clone(&settings.name));
+            match EndpointClient::new(settings, &mut self.connections, self.clock.clone()) {
+                Ok(client) => {
+                    let template = Arc::new(template);
+                    outfit.endpoints.insert(id, Endpoint { client, template });
+                }
+                Err(error) => problems.push(format!("targets.{name}: {error}")),
+            }
+        }
+        for credential in credentials {
+            outfit.credential_names.push((credential.id, Arc::clone(&credential.name)));
+            if let Err(problem) = self.authenticate(&credential, &mut outfit) {
+                problems.push(format!("credentials.{}: {problem}", credential.name));
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        self.registry = registry;
+        Ok(outfit)
+    }
+
+    fn authenticate(
+        &mut self,
+        credential: &CredentialSettings,
+        outfit: &mut Outfit,
+    ) -> Result<(), String> {
+        match &credential.auth {
+            None => {}
+            Some(AuthSettings::Bearer(source)) => {
+                let secret = Secret::read(source.clone()).map_err(|e| e.to_string())?;
+                Bearer::new(secret.value(), 1).map_err(|e| e.to_string())?;
+                outfit.static_tokens.push((credential.id, secret.value().clone()));
+            }
+            Some(AuthSettings::Oauth(oauth)) => {
+                // Read anew at each fetch; read here too, so that a missing file is told at once.
+                Secret::read(oauth.client_id.clone()).map_err(|e| e.to_string())?;
+                Secret::read(oauth.client_secret.clone()).map_err(|e| e.to_string())?;
+                let clock = self.clock.clone();
+                let client = TokenClient::new(oauth.clone(), &mut self.connections, clock)
+                    .map_err(|e| e.to_string())?;
+                outfit.token_clients.insert(credential.id, client);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! `plimsoll run`: the life of a daemon, from its start over signals to its exit.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Daemon, Loader, Start, StartError, start_logs};
+use crate::cli::{EXIT_FAILURE, EXIT_USAGE, RunArgs};
+use crate::config::{self, Problems};
+use crate::model::Status;
+use crate::telemetry::LogError;
+
+/// For the flush of spans and of log lines at the exit. With the grace period it has to fit into
+/// the time that a supervisor gives: 30 s by default in Kubernetes.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration is wrong; every problem.
+    #[error("configuration:\n{0}")]
+    Config(#[from] Problems),
+    /// The daemon could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Logging could not be set up.
+    #[error(transparent)]
+    Logs(#[from] LogError),
+    /// The send loop, a signal handler or a runtime failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// A second signal came before the drain was over.
+    #[error("a second signal came: what was in flight is given up")]
+    Interrupted,
+}
+
+impl RunError {
+    /// The process's exit code.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Start(StartError::Outfit(_) | StartError::Environment(_)) => {
+                EXIT_USAGE
+            }
+            _ => EXIT_FAILURE,
+        }
+    }
+}
+
+/// Runs the daemon until it is told to stop, or has sent what it was told to.
+///
+/// # Errors
+/// See [`RunError`].
+pub fn run(args: &RunArgs, env: Vec<(String, String)>) -> Result<(), RunError> {
+    let sources = args.sources(env);
+    let loader: Loader = Arc::new(move || config::load(&sources));
+    let settings = loader()?;
+    let logs = start_logs(&settings.log)?;
+    for warning in &settings.warnings {
+        tracing::warn!(%warning, "configuration");
+    }
+    let grace = settings.grace_period;
+    // The send loop has a thread and a runtime of its own; this one serves scrapes and signals.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("plimsoll-io")
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(async {
+        let start =
+            Start { settings, loader: Some(loader), count: args.count, logs: Some(logs.clone()) };
+        let mut daemon = Daemon::start(start).await?;
+        tracing::info!(address = %daemon.address(), "serving metrics, health and status");
+        let life = Life { run_for: args.run_for.map(|d| d.0), grace, linger: args.linger };
+        life.live(&mut daemon).await
+    });
+    runtime.shutdown_background();
+    if let Ok(status) = &result {
+        tracing::info!(in_flight = status.in_flight, "drained, all accounted for");
+    }
+    logs.flush(FLUSH);
+    result.map(|_| ())
+}
+
+/// When a daemon ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Life {
+    /// Stop sending after this long.
+    pub(crate) run_for: Option<Duration>,
+    /// How long requests in flight may take to finish.
+    pub(crate) grace: Duration,
+    /// Keep the web surface up after the run has ended by itself.
+    pub(crate) linger: bool,
+}
+
+/// The signals that end a daemon.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for one of them.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+impl Life {
+    /// Lives to the end: returns the last snapshot.
+    pub(crate) async fn live(self, daemon: &mut Daemon) -> Result<Status, RunError> {
+        let mut stop = Stop::new()?;
+        let asked = self.until_draining(daemon, &mut stop).await?;
+        let status = self.drain(daemon, &mut stop).await?;
+        if self.linger && !asked {
+            tracing::info!("the run is over; metrics stay up until a signal comes");
+            tokio::select! {
+                () = stop.asked() => {}
+                _ = daemon.quit.recv() => {}
+            }
+        }
+        daemon.close(FLUSH).await;
+        Ok(status)
+    }
+
+    /// Waits until nothing more is to be sent. True when somebody asked for it.
+    async fn until_draining(&self, daemon: &mut Daemon, stop: &mut Stop) -> io::Result<bool> {
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut draining = daemon.draining();
+        let end = async {
+            match self.run_for {
+                Some(length) => wait(length).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = stop.asked() => return Ok(true),
+                _ = daemon.quit.recv() => return Ok(true),
+                () = &mut end => return Ok(false),
+                // Also when the loop has died, which the drain will tell.
+                _ = draining.wait_for(|draining| *draining) => return Ok(false),
+                _ = hang_up.recv() => {
+                    // Logged and counted where it happens.
+                    let _ = daemon.reload().await;
+                }
+            }
+        }
+    }
+
+    /// Lets what is in flight finish within the grace period.
+    async fn drain(&self, daemon: &mut Daemon, stop: &mut Stop) -> Result<Status, RunError> {
+        daemon.drain().await;
+        tokio::select! {
+            ended = daemon.ended() => return Ok(ended?),
+            () = stop.asked() => return Err(RunError::Interrupted),
+            () = wait(self.grace) => {}
+        }
+        tracing::warn!("the grace period is over: what is in flight is abandoned");
+        daemon.abandon().await;
+        tokio::select! {
+            ended = daemon.ended() => Ok(ended?),
+            () = stop.asked() => Err(RunError::Interrupted),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the life of a process is measured in real time")]
+async fn wait(length: Duration) {
+    tokio::time::sleep(length).await;
+}

@@ -1,0 +1,81 @@
+//! What the web surface is handed: closures over the daemon's shared parts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Shared;
+use super::send_loop::Command;
+use crate::telemetry::LiveSink;
+use crate::web::{Feed, GateOpening, Lifecycle, WebContext};
+
+/// Live events of telemetry, onto the feed of the web surface.
+pub(super) struct FeedSink(pub(super) Feed);
+
+impl LiveSink for FeedSink {
+    fn wanted(&self) -> bool {
+        self.0.wanted()
+    }
+
+    fn publish(&self, kind: &'static str, json: String) {
+        self.0.publish(kind, json);
+    }
+}
+
+/// The context of the web surface. `heartbeat` is the age at which a silent send loop counts as
+/// dead.
+pub(super) fn context(shared: &Arc<Shared>, heartbeat: Duration, lifecycle: bool) -> WebContext {
+    let telemetry = shared.telemetry.clone();
+    let (beating, ready, config, status) =
+        (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
+    WebContext {
+        metrics: Arc::new(move |accept| {
+            let exposition = telemetry.render(accept);
+            (exposition.content_type, exposition.body)
+        }),
+        alive: Arc::new(move || {
+            // A loop that has done what it was told to is not dead, merely done.
+            let done = beating.commands.is_closed();
+            done || beating.clock.now().since(beating.last_beat()) < heartbeat
+        }),
+        ready: Arc::new(move || {
+            if ready.commands.is_closed() {
+                Err("drained".to_owned())
+            } else if *ready.signs.draining.borrow() {
+                Err("draining".to_owned())
+            } else {
+                Ok(())
+            }
+        }),
+        config: Arc::new(move || config.running().to_yaml()),
+        status: Arc::new(move || {
+            let shared = Arc::clone(&status);
+            Box::pin(async move { shared.status().await })
+        }),
+        feed: shared.feed.clone(),
+        lifecycle: lifecycle.then(|| controls(shared)),
+    }
+}
+
+fn controls(shared: &Arc<Shared>) -> Lifecycle {
+    let (reload, quit, gates) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
+    Lifecycle {
+        reload: Arc::new(move || {
+            let shared = Arc::clone(&reload);
+            Box::pin(async move { shared.reload().await })
+        }),
+        quit: Arc::new(move || {
+            // Full means that it was asked for already.
+            let _ = quit.quit.try_send(());
+        }),
+        open_gate: Arc::new(move |name| {
+            let shared = Arc::clone(&gates);
+            Box::pin(async move {
+                let (reply, answer) = oneshot::channel();
+                shared.tell(Command::OpenGate(name, reply)).await;
+                answer.await.unwrap_or(GateOpening::Unknown)
+            })
+        }),
+    }
+}
