@@ -192,7 +192,7 @@ pub struct RunArgs {
     /// Stop sending after this long, drain and exit: 90s, 10m, 24h
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
     pub run_for: Option<HumanDuration>,
-    /// Stop sending after this many messages over all streams, drain and exit
+    /// Stop sending after this many requests over all streams, resends included, drain and exit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
     /// After --for or --count, keep serving metrics until a signal comes

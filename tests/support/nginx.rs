@@ -16,7 +16,7 @@ use super::process::{Process, free_ports, temp_dir, write_file};
 pub(crate) struct LimitReq {
     /// `20r/s` or `300r/m`.
     pub(crate) rate: String,
-    /// Requests above the rate that are still admitted.
+    /// Requests above the rate that are still admitted; with 0 `nodelay` has no meaning.
     pub(crate) burst: u32,
     /// Admits a burst at once; otherwise it is delayed to the rate, and refused beyond `burst`.
     pub(crate) nodelay: bool,
@@ -132,8 +132,13 @@ fn program() -> PathBuf {
 /// `return` alone would answer before `limit_req` is asked: it belongs to an earlier phase. `try_files` comes after it.
 /// Without a master process, killing the one process leaves no worker behind.
 fn configuration(limit: &LimitReq, port: u16) -> String {
-    let LimitReq { rate, burst, key, .. } = limit;
-    let nodelay = if limit.nodelay { " nodelay" } else { "" };
+    let LimitReq { rate, key, .. } = limit;
+    // It takes "burst=0" for a mistake.
+    let burst = match (limit.burst, limit.nodelay) {
+        (0, _) => String::new(),
+        (burst, true) => format!(" burst={burst} nodelay"),
+        (burst, false) => format!(" burst={burst}"),
+    };
     let retry_after = limit
         .retry_after_s
         .map(|s| format!("add_header Retry-After {s} always;"))
@@ -164,7 +169,7 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     location / {{
-      limit_req zone=limit burst={burst}{nodelay};
+      limit_req zone=limit{burst};
       error_page 429 @refused;
       try_files /no-such-file @accepted;
     }}

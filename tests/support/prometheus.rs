@@ -133,7 +133,9 @@ impl Prometheus {
     /// new as now.
     pub(crate) fn wait_for_scrape(&self, job: &str, within: Duration) {
         let since_s = unix_now_s();
-        let expression = format!("timestamp(up{{job=\"{job}\"}} == 1)");
+        let up = format!("up{{job=\"{job}\"}}");
+        // `timestamp` of anything but a plain series is the time of the query.
+        let expression = format!("timestamp({up}) and {up} == 1");
         let scraped = wait_for(within, || {
             // A sample carries the time at which its scrape began.
             self.query(&expression).into_iter().find(|sample| sample.value > since_s)
