@@ -5,6 +5,7 @@
 
 mod answer;
 mod event;
+mod hash;
 mod hint;
 mod human;
 mod identity;
@@ -15,6 +16,7 @@ mod time;
 
 pub use answer::{Answer, AttemptRecord, Failure, FailureKind, SendOrder, Verdict};
 pub use event::{Event, GateChange, MessageEnd, TokenEvent};
+pub use hash::{IdHash, IdHasher};
 pub use hint::{Advice, AdviceSource, Dialect, NamedLimit, QuotaHint};
 pub use human::{HumanDuration, ParseDurationError};
 pub use identity::{

@@ -70,7 +70,7 @@ pub(super) fn advice(body: &Value) -> Advice {
         .map_or(Advice::Absent, |s| Advice::Wait(Duration::from_secs(s), AdviceSource::Body))
 }
 
-/// The limit that Genesys spells out: "maximum [N] requests within [M] seconds".
+/// The limit that Genesys spells out: "maximum `[N]` requests within `[M]` seconds".
 pub(super) fn quota(body: &Value) -> Option<QuotaHint> {
     let (limit, rest) = number_after(message(body)?, "maximum")?;
     let (window, rest) = number_after(rest, "requests within")?;

@@ -88,6 +88,10 @@ impl Secret {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a credential names its variable, and its secret stays out of the settings"
+)]
 fn read(source: &SecretSource) -> Result<SecretString, SecretProblem> {
     let raw = Zeroizing::new(match source {
         SecretSource::File(path) => {
@@ -127,6 +131,7 @@ impl fmt::Display for SecretSource {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "compares with what a process really has")]
 mod tests {
     use super::*;
 

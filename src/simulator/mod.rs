@@ -19,6 +19,7 @@ mod settings_limits;
 mod state;
 mod stats;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests talk to real sockets in real time")]
 mod tests;
 mod tokens;
 mod validate;

@@ -44,12 +44,14 @@ impl Narrator {
             Event::Sent(_)
             | Event::Skipped { .. }
             | Event::MessageEnded(_)
-            | Event::GateRemoved(_)
             | Event::RetryQueued { .. } => return,
             _ if !self.sink.wanted() => return,
             Event::Gate(id, change) => ("gate", gate(names, wall, *id, change)),
             Event::GateAdded(id, _) => {
                 ("gate", json!({"gate": names.gate(*id), "change": "added"}))
+            }
+            Event::GateRemoved(id) => {
+                ("gate", json!({"gate": names.gate(*id), "change": "removed"}))
             }
             Event::StreamAdded(info) => (
                 "stream",

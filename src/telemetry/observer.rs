@@ -6,7 +6,6 @@
 //! remembered by reference; lines and live events are made only when somebody reads them.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, TryLockError};
 
 use super::live::{LiveSink, Narrator};
@@ -18,7 +17,8 @@ use super::metrics::histogram::{LATENESS_BOUNDS, REQUEST_BOUNDS, bucket_of};
 use super::metrics::shared::Shared;
 use super::spans::{Keeper, Kept, Pipeline, Sampling};
 use crate::model::{
-    CredentialId, Event, GateId, MessageId, Moment, Outcome, StreamId, StreamInfo, WallOffset,
+    CredentialId, Event, GateId, IdHash, MessageId, Moment, Outcome, StreamId, StreamInfo,
+    WallOffset,
 };
 
 /// Events that may wait for a scrape to let go of the numbers. A scrape copies for less than a
@@ -26,36 +26,6 @@ use crate::model::{
 const PENDING_MAX: usize = 8_192;
 /// Streams that were removed and whose last attempts may still be named in spans and lines.
 const RETIRED_MAX: usize = 1_024;
-
-/// Hashes ids that are sequential or random already: one multiplication (Fibonacci hashing).
-#[derive(Default)]
-pub(super) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, id: u32) {
-        self.write_u64(u64::from(id));
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = (self.0.rotate_left(5) ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn write_u128(&mut self, id: u128) {
-        self.write_u64((id as u64) ^ ((id >> 64) as u64));
-    }
-}
-
-pub(super) type IdHash = BuildHasherDefault<IdHasher>;
 
 /// What the ids in events stand for.
 #[derive(Default)]
@@ -84,6 +54,13 @@ impl Names {
                 self.gates.insert(*id, key.to_string().into());
             }
             _ => {}
+        }
+    }
+
+    /// After everybody has been told of the event: nothing will be said of a gate that is gone.
+    fn forget(&mut self, event: &Event) {
+        if let Event::GateRemoved(id) = event {
+            self.gates.remove(id);
         }
     }
 
@@ -187,6 +164,7 @@ impl Observer {
         if let Some(live) = &mut self.live {
             live.tell(&self.names, wall, now, event);
         }
+        self.names.forget(event);
     }
 
     /// The send loop woke at `now`, having planned to wake at `planned` (`None` where something else

@@ -60,6 +60,7 @@ fn told(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
 }
 
 /// Publishes a snapshot once a second, for all listeners together and only while there are some.
+#[expect(clippy::disallowed_methods, reason = "people who watch are told in real time")]
 pub(super) async fn poll_status(context: WebContext, mut closed: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

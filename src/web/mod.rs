@@ -10,6 +10,7 @@ mod feed;
 mod pages;
 mod server;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests talk to real sockets in real time")]
 mod tests;
 mod timeout;
 

@@ -42,6 +42,7 @@ pub async fn serve(
     serve_within(LIMITS, listener, context, shutdown).await;
 }
 
+#[expect(clippy::disallowed_methods, reason = "a pause after a failed accept concerns no traffic")]
 pub(super) async fn serve_within(
     limits: Limits,
     listener: TcpListener,

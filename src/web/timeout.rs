@@ -21,10 +21,18 @@ pub(super) struct WriteTimeout<S> {
 }
 
 impl<S> WriteTimeout<S> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a connection that hangs is a matter of real time"
+    )]
     pub(super) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, timer: Box::pin(tokio::time::sleep(limit)), waiting: false }
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a connection that hangs is a matter of real time"
+    )]
     /// Passes progress on, and turns a wait that is too long into an error.
     fn bounded<T>(
         &mut self,
@@ -91,6 +99,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a connection that hangs is a matter of real time")]
 mod tests {
     use super::*;
     use tokio::io::AsyncWriteExt;

@@ -35,14 +35,14 @@ struct Run<'a> {
 /// Runs a scenario to its end; the error says which invariant broke, when and how.
 pub(crate) fn run(scenario: &Scenario) -> Result<Coverage, String> {
     let mut checker = Checker::new(scenario);
-    Run::new(scenario).to_end(|now, output, engine| checker.see(now, output, engine))?;
+    Run::new(scenario).run_to_end(|now, output, engine| checker.see(now, output, engine))?;
     checker.finish()
 }
 
 /// Every output of a run, as text, to compare runs by.
 pub(crate) fn trace(scenario: &Scenario) -> Vec<String> {
     let mut lines = Vec::new();
-    let outcome = Run::new(scenario).to_end(|now, output, _| {
+    let outcome = Run::new(scenario).run_to_end(|now, output, _| {
         lines.push(format!("{now:?} {output:?}"));
         Ok(())
     });
@@ -70,7 +70,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn to_end(
+    fn run_to_end(
         mut self,
         mut see: impl FnMut(Moment, &Output, &Engine) -> Result<(), String>,
     ) -> Result<(), String> {

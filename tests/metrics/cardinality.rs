@@ -1,6 +1,6 @@
 //! How many series there are, and that they go.
 
-use plimsoll::model::{Dialect, Event, StreamId, Verdict};
+use plimsoll::model::{Dialect, Event, GateId, StreamId, Verdict};
 use plimsoll::telemetry::Telemetry;
 
 use crate::support::*;
@@ -42,4 +42,24 @@ fn a_thousand_streams_have_at_most_thirty_series_each_and_leave_none() {
         feed(&mut observer, at(2), &[Event::StreamRemoved(StreamId(id))]);
     }
     assert_eq!(series(&telemetry), before, "nothing is left of them, nor of their target");
+}
+
+#[test]
+fn a_gate_that_goes_takes_its_series_and_begins_anew_when_it_comes_back() {
+    let (telemetry, mut observer) = plain();
+    let before = series(&telemetry);
+    feed(&mut observer, at(0), &[gate_added(0, "d")]);
+    let with_gate = series(&telemetry);
+    assert!(with_gate > before);
+    feed(&mut observer, at(0), &[gate_added(1, "other")]);
+    let closed = |id| Event::Gate(GateId(id), closed(at(30_000), 1, false));
+    feed(&mut observer, at(0), &[closed(0), Event::GateRemoved(GateId(0))]);
+    assert_eq!(series(&telemetry), with_gate, "the other one's are left");
+
+    feed(&mut observer, at(1), &[closed(0)]);
+    assert_eq!(series(&telemetry), with_gate, "nothing is heard of the old one any more");
+    feed(&mut observer, at(1), &[gate_added(2, "d"), closed(1)]);
+    let scrape = scrape(&telemetry);
+    assert_eq!(value(&scrape, r#"plimsoll_gate_epochs_total{gate="d"}"#), 0.0);
+    assert_eq!(value(&scrape, r#"plimsoll_gate_epochs_total{gate="other"}"#), 1.0);
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use plimsoll::model::{CredentialId, Dialect, Event, GateChange, GateId, TokenEvent, Verdict};
 use plimsoll::telemetry::LiveSink;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::*;
 
@@ -149,6 +149,15 @@ fn listeners_are_told_of_changes_and_now_and_then_of_hints() {
     assert_eq!(told[2].1["cause"], "s");
     assert_eq!(told[8].1["hints"][0]["remaining"], 5);
     assert!(told.iter().all(|(_, data)| data["at"] == EPOCH_S as f64));
+}
+
+#[test]
+fn a_gate_that_goes_is_told_by_its_name() {
+    let told = live(true, &[gate_added(0, "d"), Event::GateRemoved(GateId(0))]);
+    let changes: Vec<_> =
+        told.iter().map(|(kind, data)| (*kind, &data["gate"], &data["change"])).collect();
+    let (gate, added, removed) = (json!("d"), json!("added"), json!("removed"));
+    assert_eq!(changes, [("gate", &gate, &added), ("gate", &gate, &removed)]);
 }
 
 #[test]

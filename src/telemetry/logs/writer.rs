@@ -37,6 +37,10 @@ impl LineWriter {
         Arc::clone(&self.lost)
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the flush at exit is bounded in real time, and the engine has ended"
+    )]
     /// Waits until what was handed over before is written, at most `timeout`.
     pub(super) fn flush(&self, timeout: Duration) {
         let end = Instant::now() + timeout;
@@ -91,6 +95,7 @@ impl<'a> MakeWriter<'a> for LineWriter {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "what a stuck reader costs is real time")]
 mod tests {
     use super::*;
     use std::sync::{Condvar, Mutex};

@@ -10,17 +10,16 @@ use std::sync::Arc;
 use super::cells::{CredentialCell, GateCell, StreamCell, TargetCell};
 use super::histogram::{Histogram, LATENESS_BOUNDS};
 use crate::model::{
-    AttemptRecord, CredentialId, Event, GateId, MessageEnd, MessageResult, Moment, SendOrder,
-    StreamId, StreamInfo, TokenEvent, WallOffset,
+    AttemptRecord, CredentialId, Event, GateId, IdHash, MessageEnd, MessageResult, Moment,
+    SendOrder, StreamId, StreamInfo, TokenEvent, WallOffset,
 };
-use crate::telemetry::observer::IdHash;
 
 /// What a scrape copies.
 #[derive(Clone)]
 pub(in crate::telemetry) struct Numbers {
     pub(in crate::telemetry) streams: Vec<Option<StreamCell>>,
     pub(in crate::telemetry) targets: Vec<Option<TargetCell>>,
-    pub(in crate::telemetry) gates: Vec<GateCell>,
+    pub(in crate::telemetry) gates: Vec<Option<GateCell>>,
     pub(in crate::telemetry) credentials: Vec<Option<CredentialCell>>,
     pub(in crate::telemetry) token_requests: u64,
     pub(in crate::telemetry) draining: bool,
@@ -91,10 +90,12 @@ impl Book {
                 self.with_stream(*stream, |cell| cell.retries_queued += 1);
             }
             Event::GateAdded(id, key) => self.add_gate(*id, &key.to_string()),
-            Event::GateRemoved(_) => {}
+            Event::GateRemoved(id) => self.remove_gate(*id),
             Event::Gate(id, change) => {
-                if let Some(slot) = self.index.gates.get(id) {
-                    self.numbers.gates[*slot].change(wall, now, change);
+                if let Some(slot) = self.index.gates.get(id)
+                    && let Some(cell) = self.numbers.gates[*slot].as_mut()
+                {
+                    cell.change(wall, now, change);
                 }
             }
             Event::Token(id, event) => self.token(wall, *id, *event),
@@ -240,11 +241,19 @@ impl Book {
 
     fn add_gate(&mut self, id: GateId, name: &str) {
         let gates = &mut self.numbers.gates;
-        let slot = gates.iter().position(|g| &*g.name == name).unwrap_or_else(|| {
-            gates.push(GateCell::new(name.into()));
-            gates.len() - 1
-        });
+        let same = |cell: &Option<GateCell>| cell.as_ref().is_some_and(|c| &*c.name == name);
+        let found = gates.iter().position(same);
+        let slot = found.unwrap_or_else(|| insert(gates, GateCell::new(name.into())));
         self.index.gates.insert(id, slot);
+    }
+
+    fn remove_gate(&mut self, id: GateId) {
+        // Scopes that are written the same way share one set of series.
+        if let Some(slot) = self.index.gates.remove(&id)
+            && self.index.gates.values().all(|used| *used != slot)
+        {
+            self.numbers.gates[slot] = None;
+        }
     }
 
     fn token(&mut self, wall: WallOffset, id: CredentialId, event: TokenEvent) {

@@ -17,7 +17,7 @@ impl Numbers {
         for cell in self.targets.iter().flatten() {
             target(sheet, cell);
         }
-        for cell in &self.gates {
+        for cell in self.gates.iter().flatten() {
             gate(sheet, cell, cell.held(self.now).as_secs_f64());
         }
         for cell in self.credentials.iter().flatten() {

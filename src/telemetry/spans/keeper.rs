@@ -19,10 +19,9 @@ use super::counts::SpanDrop;
 use super::settings::Sampling;
 use super::{Pipeline, mix_span_id};
 use crate::model::{
-    AttemptRecord, GateChange, GateId, MessageEnd, MessageId, Moment, Outcome, StreamInfo,
+    AttemptRecord, GateChange, GateId, IdHash, MessageEnd, MessageId, Moment, Outcome, StreamInfo,
     WallOffset,
 };
-use crate::telemetry::observer::IdHash;
 
 /// Messages whose attempts are remembered at once. A throttled second at a thousand messages per
 /// second fits, and so does the queue of retries behind it.
