@@ -102,6 +102,7 @@ fn a_long_pause_is_said_loudly_and_ended_by_an_operator_alone() {
     let log = daemon.process.log();
     let errors = log.lines().filter(|line| line.contains("\"ERROR\"")).count();
     assert_eq!(errors, 1, "one line, however long it lasts: {log}");
+    assert_eq!(daemon.sum("plimsoll_gate_extensions_total", &[]), 0.0, "one refusal is one");
     let until_s = daemon.sum("plimsoll_gate_closed_until_timestamp_seconds", &[]);
     assert!(until_s > daemon.status()["at"].as_f64().expect("a time") + 3_000.0);
     for path in ["/livez", "/readyz"] {
