@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::outfit::Outfitter;
-pub(crate) use self::run::Life;
+pub(crate) use self::run::{Life, Signals};
 pub use self::run::{RunError, run};
 use self::send_loop::{Command, SendLoop, Signs};
 pub(crate) use self::telemetry_setup::start_logs;

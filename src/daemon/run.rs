@@ -69,12 +69,13 @@ pub fn run(args: &RunArgs, env: Vec<(String, String)>) -> Result<(), RunError> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(async {
+        let mut signals = Signals::new()?;
         let start =
             Start { settings, loader: Some(loader), count: args.count, logs: Some(logs.clone()) };
         let mut daemon = Daemon::start(start).await?;
         tracing::info!(address = %daemon.address(), "serving metrics, health and status");
         let life = Life { run_for: args.run_for.map(|d| d.0), grace, linger: args.linger };
-        life.live(&mut daemon).await
+        life.live(&mut daemon, &mut signals).await
     });
     runtime.shutdown_background();
     if let Ok(status) = &result {
@@ -95,20 +96,36 @@ pub(crate) struct Life {
     pub(crate) linger: bool,
 }
 
+/// The signals that a daemon obeys.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    stop: Stop,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Listens from now on. Call it before the daemon starts: a signal that nobody listens for
+    /// kills the process, also the SIGHUP that only asks for a reload.
+    ///
+    /// # Errors
+    /// The system has no handler left.
+    pub(crate) fn new() -> io::Result<Self> {
+        let stop = Stop {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        };
+        Ok(Self { stop, hang_up: signal(SignalKind::hangup())? })
+    }
+}
+
 /// The signals that end a daemon.
+#[derive(Debug)]
 struct Stop {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
     /// Waits for one of them.
     async fn asked(&mut self) {
         tokio::select! {
@@ -120,14 +137,17 @@ impl Stop {
 
 impl Life {
     /// Lives to the end: returns the last snapshot.
-    pub(crate) async fn live(self, daemon: &mut Daemon) -> Result<Status, RunError> {
-        let mut stop = Stop::new()?;
-        let asked = self.until_draining(daemon, &mut stop).await?;
-        let status = self.drain(daemon, &mut stop).await?;
+    pub(crate) async fn live(
+        self,
+        daemon: &mut Daemon,
+        signals: &mut Signals,
+    ) -> Result<Status, RunError> {
+        let asked = self.until_draining(daemon, signals).await;
+        let (status, asked) = self.drain(daemon, &mut signals.stop, asked).await?;
         if self.linger && !asked {
             tracing::info!("the run is over; metrics stay up until a signal comes");
             tokio::select! {
-                () = stop.asked() => {}
+                () = signals.stop.asked() => {}
                 _ = daemon.quit.recv() => {}
             }
         }
@@ -136,8 +156,7 @@ impl Life {
     }
 
     /// Waits until nothing more is to be sent. True when somebody asked for it.
-    async fn until_draining(&self, daemon: &mut Daemon, stop: &mut Stop) -> io::Result<bool> {
-        let mut hang_up = signal(SignalKind::hangup())?;
+    async fn until_draining(&self, daemon: &mut Daemon, signals: &mut Signals) -> bool {
         let mut draining = daemon.draining();
         let end = async {
             match self.run_for {
@@ -148,12 +167,12 @@ impl Life {
         tokio::pin!(end);
         loop {
             tokio::select! {
-                () = stop.asked() => return Ok(true),
-                _ = daemon.quit.recv() => return Ok(true),
-                () = &mut end => return Ok(false),
+                () = signals.stop.asked() => return true,
+                _ = daemon.quit.recv() => return true,
+                () = &mut end => return false,
                 // Also when the loop has died, which the drain will tell.
-                _ = draining.wait_for(|draining| *draining) => return Ok(false),
-                _ = hang_up.recv() => {
+                _ = draining.wait_for(|draining| *draining) => return false,
+                _ = signals.hang_up.recv() => {
                     // Logged and counted where it happens.
                     let _ = daemon.reload().await;
                 }
@@ -161,19 +180,34 @@ impl Life {
         }
     }
 
-    /// Lets what is in flight finish within the grace period.
-    async fn drain(&self, daemon: &mut Daemon, stop: &mut Stop) -> Result<Status, RunError> {
+    /// Lets what is in flight finish within the grace period. `asked` and the answer beside the
+    /// snapshot: whether somebody asked for the end. The first signal only does that, also when it
+    /// comes while a run of a given length drains by itself; the second gives up.
+    async fn drain(
+        &self,
+        daemon: &mut Daemon,
+        stop: &mut Stop,
+        mut asked: bool,
+    ) -> Result<(Status, bool), RunError> {
         daemon.drain().await;
-        tokio::select! {
-            ended = daemon.ended() => return Ok(ended?),
-            () = stop.asked() => return Err(RunError::Interrupted),
-            () = wait(self.grace) => {}
-        }
-        tracing::warn!("the grace period is over: what is in flight is abandoned");
-        daemon.abandon().await;
-        tokio::select! {
-            ended = daemon.ended() => Ok(ended?),
-            () = stop.asked() => Err(RunError::Interrupted),
+        let grace = wait(self.grace);
+        tokio::pin!(grace);
+        let mut abandoned = false;
+        loop {
+            tokio::select! {
+                ended = daemon.ended() => return Ok((ended?, asked)),
+                () = stop.asked() => {
+                    if asked {
+                        return Err(RunError::Interrupted);
+                    }
+                    asked = true;
+                }
+                () = &mut grace, if !abandoned => {
+                    tracing::warn!("the grace period is over: what is in flight is abandoned");
+                    daemon.abandon().await;
+                    abandoned = true;
+                }
+            }
         }
     }
 }

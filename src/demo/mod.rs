@@ -15,7 +15,7 @@ use self::report::Report;
 use crate::check::load_simulation;
 use crate::cli::{DemoArgs, EXIT_FAILURE, EXIT_USAGE};
 use crate::config::{self, FileSource, Problems, Settings, Sources};
-use crate::daemon::{Daemon, Life, RunError, Start, start_logs};
+use crate::daemon::{Daemon, Life, RunError, Signals, Start, start_logs};
 use crate::simulator::{Simulation, Simulator};
 use crate::telemetry::LogError;
 
@@ -72,13 +72,14 @@ pub fn run(args: &DemoArgs) -> Result<(), DemoError> {
     let grace = settings.grace_period;
     let (rate, limit) = (args.rate, args.limit);
     let result: Result<(), DemoError> = runtime.block_on(async {
+        let mut signals = Signals::new()?;
         let start = Start { settings, loader: None, count: None, logs: Some(logs.clone()) };
         let mut daemon = Daemon::start(start).await.map_err(RunError::from)?;
         introduce(args, api.address, daemon.address())?;
         let mut report = Report::new(rate, limit, moving);
         let watching = tokio::spawn(watch(daemon.watcher(), report.clone()));
         let life = Life { run_for: args.run_for.map(|d| d.0), grace, linger: false };
-        let status = life.live(&mut daemon).await?;
+        let status = life.live(&mut daemon, &mut signals).await?;
         watching.abort();
         let lines = report.summary(&status);
         logs.flush(FLUSH);

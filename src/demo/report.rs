@@ -101,6 +101,13 @@ impl Report {
         );
         let named = status.streams.iter().find_map(|s| s.named_limit.as_deref());
         let named = named.map(|n| format!(", naming {n}")).unwrap_or_default();
+        if epochs == 0 && self.rate.per_second() > self.limit.per_second() {
+            return format!(
+                "{counted} and refused none: it ended before the daemon, at {}, could meet the limit \
+                 of {}. Let it run for longer.",
+                self.rate, self.limit
+            );
+        }
         if epochs == 0 {
             return format!(
                 "{counted} and refused none: {} stays below its limit of {}.",

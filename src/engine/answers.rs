@@ -15,14 +15,16 @@ use crate::model::{
 impl Engine {
     /// The headers of a refusal came ahead of its body.
     pub(super) fn warned(&mut self, attempt: AttemptId, headers_at: Moment, advice: Advice) {
-        let Some(flight) = self.flights.get(&attempt) else { return };
+        let Some(flight) = self.flights.get_mut(&attempt) else { return };
         let (stream, gate) = (flight.order.stream, flight.gate);
+        flight.warned = self.streams.get(stream).map(|s| (advice, s.gate));
         self.throttled(stream, gate, attempt, headers_at, advice);
     }
 
     /// An attempt ended. One that was abandoned before has been counted and is ignored.
     pub(super) fn answered(&mut self, attempt: AttemptId, answer: Answer, now: Moment) {
-        let Some(Flight { order, gate, message }) = self.flights.remove(&attempt) else { return };
+        let Some(flight) = self.flights.remove(&attempt) else { return };
+        let Flight { order, gate, message, warned } = flight;
         let Some(mut stream) = self.streams.take(order.stream) else { return };
         let record = Arc::new(AttemptRecord { order, answer });
         stream.counts.in_flight -= 1;
@@ -34,11 +36,14 @@ impl Engine {
             stream.last_named = Some((**named).clone());
         }
         self.emit(Event::Ended(Arc::clone(&record)));
+        // One refusal is one: told again it would draw its jitter again and count as an extension.
+        // Unless the body advises what the headers did not, or a reload has moved the stream.
+        let told = warned == Some((record.answer.advice, stream.gate));
         let resume_delay = stream.plan.policy.backoff.base;
         self.settle_token(&record, now);
         self.settle_message(&mut stream, message, &record, now);
         self.streams.put(stream);
-        let opened = self.settle_gate(&record, gate, resume_delay, now);
+        let opened = self.settle_gate(&record, gate, told, resume_delay, now);
         if opened {
             self.kick_gate(gate, now);
         }
@@ -64,17 +69,21 @@ impl Engine {
         self.finish_drain();
     }
 
-    /// True when the answer opened the gate.
+    /// True when the answer opened the gate. `told`: the gate knows of this refusal already.
     fn settle_gate(
         &mut self,
         record: &AttemptRecord,
         gate: GateId,
+        told: bool,
         delay: Duration,
         now: Moment,
     ) -> bool {
         let (stream, attempt) = (record.order.stream, record.order.attempt);
         let answer = &record.answer;
         if answer.verdict == Verdict::Throttled {
+            if told {
+                return false;
+            }
             let headers_at = answer.headers_at.unwrap_or(answer.done_at);
             self.throttled(stream, gate, attempt, headers_at, answer.advice);
             return false;

@@ -111,6 +111,9 @@ struct Flight {
     /// The gate it went through; a reload may have put its stream behind another since.
     gate: GateId,
     message: Message,
+    /// What the headers of a refusal advised, once they have come, and the gate that its stream
+    /// stood behind then.
+    warned: Option<(Advice, GateId)>,
 }
 
 impl Engine {

@@ -159,7 +159,7 @@ impl Engine {
         stream.counts.sent += 1;
         stream.counts.in_flight += 1;
         self.sends_left = self.sends_left.map(|left| left.saturating_sub(1));
-        self.flights.insert(attempt, Flight { order, gate: stream.gate, message });
+        self.flights.insert(attempt, Flight { order, gate: stream.gate, message, warned: None });
         self.outbox.push_back(Output::Send(order));
         self.emit(Event::Sent(order));
         self.gates.sent(stream.gate, attempt, resume, now, &mut self.outbox);

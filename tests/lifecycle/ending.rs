@@ -1,0 +1,67 @@
+//! Runs that end by themselves: after so many messages, or after so long.
+
+use std::time::Duration;
+
+use crate::world::{World, plimsoll, sending_to, stream, until};
+
+#[test]
+fn count_sends_exactly_that_many_over_all_streams() {
+    let world = World::new();
+    let api = world.api("[latency]\ndistribution = \"constant\"\nmean = \"50ms\"\n");
+    let config = sending_to(&api.url) + &stream("a", "150/s") + &stream("b", "70/s");
+    world.write("plimsoll.toml", &config);
+    let (code, log) = world.run(&["run", "--config.file", "plimsoll.toml", "--count", "101"]);
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!((api.all("received"), api.all("accepted")), (101, 101));
+}
+
+#[test]
+fn it_stops_after_the_given_time() {
+    let world = World::new();
+    let api = world.api("");
+    world.write("plimsoll.toml", &(sending_to(&api.url) + &stream("s", "50/s")));
+    let (code, log) = world.run(&["run", "--config.file", "plimsoll.toml", "--for", "1s"]);
+    assert_eq!(code, Some(0), "{log}");
+    let received = api.all("received");
+    // The rate is a ceiling; how far below it a busy machine stays says nothing about the end.
+    assert!((5..=51).contains(&received), "{received}");
+    assert_eq!(api.all("accepted"), received);
+}
+
+#[test]
+fn lingering_keeps_the_numbers_up_until_a_signal() {
+    let world = World::new();
+    let api = world.api("");
+    let config = sending_to(&api.url) + &stream("s", "100/s");
+    let mut daemon = world.daemon(&config, &["--count", "12", "--linger"]);
+    until("the end of the run", || daemon.line("the run is over").is_some());
+    let scrape = daemon.scrape();
+    scrape.adds_up();
+    assert_eq!(scrape.sum("plimsoll_slots_sent_total", &[]), 12.0);
+    assert_eq!(scrape.sum("plimsoll_attempts_total", &[("outcome", "accepted")]), 12.0);
+    assert_eq!(scrape.sum("plimsoll_messages_ended_total", &[("result", "delivered")]), 12.0);
+    assert_eq!(api.all("received"), 12);
+    assert_eq!(daemon.get("/readyz").status, 503, "no traffic is wanted any more");
+    assert_eq!(daemon.get("/livez").status, 200, "done is not dead");
+    assert!(daemon.process.ended().is_none());
+    assert_eq!(daemon.process.terminate(Duration::from_secs(5)).code(), Some(0));
+}
+
+#[test]
+fn a_signal_that_comes_with_the_first_breath_is_obeyed() {
+    let world = World::new();
+    let api = world.api("");
+    let config = sending_to(&api.url) + &stream("s", "50/s");
+    world.write("plimsoll.toml", &config);
+    let args = ["run", "--config.file", "plimsoll.toml", "--log.format", "json"];
+    for signal in ["TERM", "INT"] {
+        let mut daemon = world.daemon_by(&mut plimsoll(&args));
+        daemon.process.signal(signal);
+        assert_eq!(daemon.process.wait(Duration::from_secs(5)).code(), Some(0), "{signal}");
+    }
+    let mut daemon = world.daemon_by(&mut plimsoll(&args));
+    daemon.process.signal("HUP");
+    let reloads = || daemon.sum("plimsoll_config_reloads_total", &[("result", "success")]);
+    until("the reload", || reloads() == 2.0);
+    assert!(daemon.process.ended().is_none());
+}
