@@ -11,6 +11,7 @@ use super::Engine;
 use super::message::Waiting;
 use super::plan::{Plan, StreamPlan};
 use super::stream::{Counts, Stream};
+use super::timers::Timer;
 use crate::model::{Event, MessageResult, Moment, RunState, ScopeKey, StreamId, StreamInfo};
 use crate::policy::RetryBudget;
 use crate::schedule::{Schedule, ScheduleSettings};
@@ -74,7 +75,7 @@ impl Engine {
             budget: RetryBudget::new(&plan.policy.retry_budget),
             waiting: Waiting::default(),
             next_sequence: 0,
-            armed_at: Moment::ZERO,
+            armed_at: Moment::NEVER,
             held_by: None,
             retired: false,
             counts: Counts::default(),
@@ -122,6 +123,8 @@ impl Engine {
         self.streams.forget_name(name);
         if let Some(stream) = self.streams.get_mut(id) {
             stream.retired = true;
+            self.timers.arm(Timer::Slots(id), stream.armed_at, Moment::NEVER);
+            stream.armed_at = Moment::NEVER;
         }
         self.remove_if_done(id);
     }

@@ -1,6 +1,6 @@
 //! The gate table: one gate for each holder of a limit, found by scope key.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,9 +40,9 @@ pub(super) struct Refusal {
 /// Every gate.
 #[derive(Debug, Default)]
 pub(super) struct GateTable {
-    entries: BTreeMap<GateId, GateEntry>,
+    /// Indexed by id. Ids are never reused, so a removed gate leaves an empty pointer behind.
+    entries: Vec<Option<Box<GateEntry>>>,
     by_key: HashMap<Arc<ScopeKey>, GateId>,
-    next: u32,
 }
 
 impl GateTable {
@@ -56,7 +56,7 @@ impl GateTable {
         outbox: &mut Outbox,
     ) -> GateId {
         let id = self.of(key, identity, outbox);
-        if let Some(entry) = self.entries.get_mut(&id) {
+        if let Some(entry) = self.get_mut(id) {
             entry.members.push(stream);
         }
         id
@@ -66,11 +66,10 @@ impl GateTable {
         if let Some(id) = self.by_key.get(&key) {
             return *id;
         }
-        let id = GateId(self.next);
-        self.next += 1;
+        let id = GateId(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
         let mut gate = Gate::default();
         let concerns = |e: &&GateEntry| e.key.domain == key.domain && e.key.covers(identity);
-        for entry in self.entries.values().filter(concerns) {
+        for entry in self.iter().filter(concerns) {
             gate.inherit(&entry.gate);
         }
         let key = Arc::new(key);
@@ -83,35 +82,40 @@ impl GateTable {
             members: Vec::new(),
         };
         self.by_key.insert(Arc::clone(&key), id);
-        self.entries.insert(id, entry);
+        self.entries.push(Some(Box::new(entry)));
         outbox.push_back(Output::Event(Event::GateAdded(id, key)));
         id
     }
 
     pub(super) fn find(&self, name: &str) -> Option<GateId> {
-        self.entries.iter().find(|(_, e)| &*e.name == name).map(|(id, _)| *id)
+        let key = &self.iter().find(|e| &*e.name == name)?.key;
+        self.by_key.get(key).copied()
     }
 
     pub(super) fn get(&self, id: GateId) -> Option<&GateEntry> {
-        self.entries.get(&id)
+        self.entries.get(id.0 as usize)?.as_deref()
+    }
+
+    fn get_mut(&mut self, id: GateId) -> Option<&mut GateEntry> {
+        self.entries.get_mut(id.0 as usize)?.as_deref_mut()
     }
 
     /// Every gate, in order of creation.
     pub(super) fn iter(&self) -> impl Iterator<Item = &GateEntry> {
-        self.entries.values()
+        self.entries.iter().filter_map(Option::as_deref)
     }
 
     pub(super) fn members(&self, id: GateId) -> Vec<StreamId> {
-        self.entries.get(&id).map(|e| e.members.clone()).unwrap_or_default()
+        self.get(id).map(|e| e.members.clone()).unwrap_or_default()
     }
 
     pub(super) fn passage(&self, id: GateId, now: Moment) -> Passage {
-        self.entries.get(&id).map_or(Passage::Free, |e| e.gate.passage(now))
+        self.get(id).map_or(Passage::Free, |e| e.gate.passage(now))
     }
 
     /// Takes a stream away from its gate.
     pub(super) fn leave(&mut self, id: GateId, stream: StreamId) {
-        if let Some(entry) = self.entries.get_mut(&id) {
+        if let Some(entry) = self.get_mut(id) {
             entry.members.retain(|member| *member != stream);
         }
     }
@@ -120,11 +124,10 @@ impl GateTable {
     /// server asked for holds for whoever comes back.
     pub(super) fn sweep(&mut self, outbox: &mut Outbox) {
         let idle = |e: &GateEntry| e.members.is_empty() && e.gate.until() == Moment::ZERO;
-        let gone: Vec<_> =
-            self.entries.iter().filter(|(_, e)| idle(e)).map(|(id, _)| *id).collect();
-        for id in gone {
-            if let Some(entry) = self.entries.remove(&id) {
-                self.by_key.remove(&entry.key);
+        for slot in &mut self.entries {
+            if let Some(entry) = slot.take_if(|e| idle(e))
+                && let Some(id) = self.by_key.remove(&entry.key)
+            {
                 outbox.push_back(Output::Event(Event::GateRemoved(id)));
             }
         }
@@ -140,7 +143,7 @@ impl GateTable {
         outbox: &mut Outbox,
     ) {
         let Refusal { stream, attempt, headers_at, advice } = *refusal;
-        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Some(entry) = self.get_mut(id) else { return };
         let pause = entry.gate.throttled(attempt, headers_at, advice, policy, rng);
         let (until, long) = (entry.gate.until(), entry.gate.is_long());
         let change = match pause {
@@ -163,7 +166,7 @@ impl GateTable {
         now: Moment,
         outbox: &mut Outbox,
     ) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Some(entry) = self.get_mut(id) else { return };
         if entry.gate.forbids(now) {
             outbox.push_back(Output::Event(Event::Gate(id, GateChange::Violated)));
         }
@@ -183,7 +186,7 @@ impl GateTable {
         delay: Duration,
         outbox: &mut Outbox,
     ) -> bool {
-        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        let Some(entry) = self.get_mut(id) else { return false };
         let Some(held) = entry.gate.ended(attempt, accepted, now, delay) else { return false };
         entry.held += held;
         outbox.push_back(Output::Event(Event::Gate(id, GateChange::Opened { held })));
@@ -196,7 +199,7 @@ impl GateTable {
         now: Moment,
         outbox: &mut Outbox,
     ) -> bool {
-        let opened = self.entries.get_mut(&id).is_some_and(|e| e.gate.open_by_operator(now));
+        let opened = self.get_mut(id).is_some_and(|e| e.gate.open_by_operator(now));
         if opened {
             outbox.push_back(Output::Event(Event::Gate(id, GateChange::OpenedByOperator)));
         }

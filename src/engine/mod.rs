@@ -34,8 +34,8 @@ use self::timers::{Timer, Timers};
 pub use self::tokens::TokenAnswer;
 use self::tokens::TokenDesk;
 use crate::model::{
-    Advice, Answer, AttemptId, CredentialId, Event, GateId, MessageResult, Moment, RunState,
-    SendOrder, StreamId,
+    Advice, Answer, AttemptId, CredentialId, Event, GateId, IdHash, MessageResult, Moment,
+    RunState, SendOrder, StreamId,
 };
 
 /// Something that happened outside.
@@ -97,7 +97,9 @@ pub struct Engine {
     streams: Streams,
     gates: GateTable,
     tokens: TokenDesk,
-    flights: HashMap<AttemptId, Flight>,
+    /// When the timer of the token desk goes off; never, when it is not armed.
+    tokens_at: Moment,
+    flights: HashMap<AttemptId, Flight, IdHash>,
     in_flight_max: u32,
     next_attempt: u64,
     sends_left: Option<u64>,
@@ -128,7 +130,8 @@ impl Engine {
             streams: Streams::default(),
             gates: GateTable::default(),
             tokens: TokenDesk::default(),
-            flights: HashMap::new(),
+            tokens_at: Moment::NEVER,
+            flights: HashMap::default(),
             in_flight_max: 0,
             next_attempt: 0,
             sends_left: stop_after,
@@ -161,8 +164,11 @@ impl Engine {
                 return Output::Drained;
             }
             match self.timers.pop_due(now) {
-                Some((at, Timer::Slots(stream))) => self.slots_due(stream, at, now),
-                Some((_, Timer::Tokens)) => self.tokens_due(now),
+                Some(Timer::Slots(stream)) => self.slots_due(stream, now),
+                Some(Timer::Tokens) => {
+                    self.tokens_at = Moment::NEVER;
+                    self.tokens_due(now);
+                }
                 None => return Output::WakeAt(self.timers.next_at()),
             }
         }
@@ -203,7 +209,9 @@ impl Engine {
 
     fn tokens_due(&mut self, now: Moment) {
         self.tokens.run(now, &mut self.outbox);
-        self.timers.arm_tokens(self.tokens.next_at(now));
+        let next_at = self.tokens.next_at(now);
+        self.timers.arm(Timer::Tokens, self.tokens_at, next_at);
+        self.tokens_at = next_at;
     }
 
     fn token_answered(&mut self, credential: CredentialId, answer: TokenAnswer, now: Moment) {

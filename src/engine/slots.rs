@@ -6,6 +6,7 @@ use rand::RngExt;
 
 use super::message::Message;
 use super::stream::Stream;
+use super::timers::Timer;
 use super::{CROWDED_WAKE, Engine, Flight, HELD_WAKE, Output};
 use crate::model::{
     AttemptId, Event, GateId, MessageId, MessageResult, Moment, RunState, SendOrder, SkipReason,
@@ -24,10 +25,11 @@ struct Hold {
 
 impl Engine {
     /// A stream's timer went off.
-    pub(super) fn slots_due(&mut self, id: StreamId, at: Moment, now: Moment) {
-        if self.streams.get(id).is_some_and(|stream| stream.armed_at == at) {
-            self.run_slots(id, now);
+    pub(super) fn slots_due(&mut self, id: StreamId, now: Moment) {
+        if let Some(stream) = self.streams.get_mut(id) {
+            stream.armed_at = Moment::NEVER;
         }
+        self.run_slots(id, now);
     }
 
     /// What held a stream back is gone: the slots until now are counted under that reason, and it
@@ -60,10 +62,8 @@ impl Engine {
         if !stream.retired {
             self.expire_waiting(&mut stream, now);
             let wake = self.pass_slots(&mut stream, now);
-            if wake != stream.armed_at {
-                stream.armed_at = wake;
-                self.timers.arm_slots(id, wake);
-            }
+            self.timers.arm(Timer::Slots(id), stream.armed_at, wake);
+            stream.armed_at = wake;
         }
         self.streams.put(stream);
         if self.sends_left == Some(0) {

@@ -21,7 +21,7 @@ pub(super) struct Stream {
     pub(super) budget: RetryBudget,
     pub(super) waiting: Waiting,
     pub(super) next_sequence: u64,
-    /// When its one live timer goes off; others in the heap are stale.
+    /// When its timer goes off; never, when it is not armed.
     pub(super) armed_at: Moment,
     /// Why it was held back when it last looked, so that the slots until its release are counted
     /// under that reason.
