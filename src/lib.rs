@@ -1,7 +1,8 @@
 //! Plimsoll: an observability-first daemon that sends messaging traffic at a steady rate, meets
 //! rate limits politely, and tells the whole story in metrics and traces.
 //!
-//! The rooms and what each may import are listed in `ARCHITECTURE.md`.
+//! The rooms and what each may import are listed in `ARCHITECTURE.md`; `tests/rooms.rs` holds the code
+//! to that table.
 
 pub mod check;
 pub mod cli;

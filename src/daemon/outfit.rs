@@ -7,8 +7,8 @@ use super::send_loop::Outfit;
 use crate::clock::{self, Clock};
 use crate::config::{Assigned, Registry, Settings};
 use crate::sender::{
-    self, AuthSettings, Bearer, Connections, CredentialSettings, EndpointClient, Secret,
-    TokenClient,
+    self, AuthSettings, Bearer, Connections, CredentialSettings, EndpointClient, TokenClient,
+    read_secret,
 };
 
 /// Makes outfits, one for each configuration that is applied. Connections and ids live on from one
@@ -76,14 +76,14 @@ impl Outfitter {
         match &credential.auth {
             None => {}
             Some(AuthSettings::Bearer(source)) => {
-                let secret = Secret::read(source.clone()).map_err(|e| e.to_string())?;
-                Bearer::new(secret.value(), 1).map_err(|e| e.to_string())?;
-                outfit.static_tokens.push((credential.id, secret.value().clone()));
+                let secret = read_secret(source).map_err(|e| e.to_string())?;
+                Bearer::new(&secret, 1).map_err(|e| e.to_string())?;
+                outfit.static_tokens.push((credential.id, secret));
             }
             Some(AuthSettings::Oauth(oauth)) => {
                 // Read anew at each fetch; read here too, so that a missing file is told at once.
-                Secret::read(oauth.client_id.clone()).map_err(|e| e.to_string())?;
-                Secret::read(oauth.client_secret.clone()).map_err(|e| e.to_string())?;
+                read_secret(&oauth.client_id).map_err(|e| e.to_string())?;
+                read_secret(&oauth.client_secret).map_err(|e| e.to_string())?;
                 let clock = self.clock.clone();
                 let client = TokenClient::new(oauth.clone(), &mut self.connections, clock)
                     .map_err(|e| e.to_string())?;

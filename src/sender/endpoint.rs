@@ -5,8 +5,8 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
 use reqwest::Url;
 
 use super::classify::{self, Response};
@@ -32,7 +32,7 @@ pub struct PathError;
 
 impl Rendered {
     /// A request for `path`, which is appended to the base URL and so cannot name another host.
-    /// `headers` replace those of the target that have the same name.
+    /// Values of `headers` that are secret must be marked sensitive, so that they are not shown.
     ///
     /// # Errors
     /// The path is not empty and begins with neither `/` nor `?`, or holds a character that a
@@ -57,7 +57,6 @@ pub struct EndpointClient {
 struct Inner {
     client: reqwest::Client,
     settings: EndpointSettings,
-    headers: HeaderMap,
     clock: Clock,
     /// The first path sent to and its URL: most targets have no placeholder in the path, and
     /// cloning a URL is cheaper than parsing it.
@@ -66,7 +65,6 @@ struct Inner {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the headers: an API key may be among them.
         f.debug_struct("Endpoint").field("name", &self.settings.name).finish_non_exhaustive()
     }
 }
@@ -86,19 +84,8 @@ impl EndpointClient {
             return Err(ClientError::Url("has a query or ends with a slash"));
         }
         let client = connections.client(&url, settings.http_version, settings.connect_timeout)?;
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        for (name, value) in &settings.headers {
-            headers.insert(name, value.clone());
-        }
         let usual = OnceLock::new();
-        Ok(Self { inner: Arc::new(Inner { client, settings, headers, clock, usual }) })
-    }
-
-    /// The settings it was made from.
-    #[must_use]
-    pub fn settings(&self) -> &EndpointSettings {
-        &self.inner.settings
+        Ok(Self { inner: Arc::new(Inner { client, settings, clock, usual }) })
     }
 
     /// Sends one request, once. `traceparent` joins the server's trace to ours; `message` goes into
@@ -146,8 +133,6 @@ impl Inner {
         let url = self.url(&rendered.path)?;
         let mut request = reqwest::Request::new(self.settings.method.clone(), url);
         let headers = request.headers_mut();
-        headers.clone_from(&self.headers);
-        // Not `extend`, which would leave the target's own value beside the new one.
         for (name, value) in rendered.headers {
             headers.insert(name, value);
         }

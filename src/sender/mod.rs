@@ -31,9 +31,8 @@ pub use endpoint::{EndpointClient, PathError, Rendered};
 pub use oauth::{EXPIRES_IN_DEFAULT, EXPIRES_IN_MAX, EXPIRES_IN_MIN, TokenAnswer, TokenClient};
 pub use presets::{
     DomainError, GENESYS, GENESYS_DOMAINS, GenesysServers, Param, Preset, genesys_servers,
-    text_chars_max,
 };
-pub use secret::{Secret, SecretError, SecretProblem};
+pub use secret::{SecretError, SecretProblem, read_secret};
 pub use settings::{
     AuthSettings, BodyMatch, CredentialSettings, EndpointSettings, HttpVersion, InlineSecret,
     OauthSettings, SecretSource, Success, ThrottleDialect,

@@ -19,7 +19,7 @@ use super::classify::{self, Response};
 use super::clock::Clock;
 use super::connections::{ClientError, Connections, server_url};
 use super::exchange::{Bounds, Exchange, exchange};
-use super::secret::{Secret, SecretError};
+use super::secret::{SecretError, read_secret};
 use super::settings::{HttpVersion, OauthSettings, Success, ThrottleDialect};
 use crate::model::{Advice, FailureKind, Verdict};
 
@@ -116,8 +116,8 @@ impl TokenClient {
 
 impl Inner {
     fn request(&self) -> Result<reqwest::Request, SecretError> {
-        let id = Secret::read(self.settings.client_id.clone())?;
-        let secret = Secret::read(self.settings.client_secret.clone())?;
+        let id = read_secret(&self.settings.client_id)?;
+        let secret = read_secret(&self.settings.client_secret)?;
         let mut form = "grant_type=client_credentials".to_owned();
         if let Some(scope) = &self.settings.scope {
             form.push_str("&scope=");
@@ -125,7 +125,7 @@ impl Inner {
         }
         let mut request = reqwest::Request::new(Method::POST, self.url.clone());
         let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, basic(id.value(), secret.value()));
+        headers.insert(AUTHORIZATION, basic(&id, &secret));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, form_type);

@@ -182,12 +182,6 @@ pub fn genesys_servers(domain: &str) -> Result<GenesysServers, DomainError> {
     })
 }
 
-/// The longest text, in characters, that a messenger type takes.
-#[must_use]
-pub fn text_chars_max(messenger_type: &str) -> usize {
-    if messenger_type == "sms" { 765 } else { 2000 }
-}
-
 /// Several dot-separated labels in lower case (RFC 1123 section 2.1), and not an address.
 fn looks_like_domain(text: &str) -> bool {
     let label = |label: &str| {
@@ -270,10 +264,5 @@ mod tests {
         ] {
             assert_eq!(genesys_servers(text), Err(DomainError), "{text}");
         }
-    }
-
-    #[test]
-    fn texts_are_shorter_by_sms() {
-        assert_eq!((text_chars_max("sms"), text_chars_max("whatsapp")), (765, 2000));
     }
 }

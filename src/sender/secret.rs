@@ -5,8 +5,8 @@
 use std::fmt;
 use std::io::{self, Read};
 
+use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretString};
 
 use super::settings::SecretSource;
 
@@ -49,43 +49,12 @@ impl SecretError {
     }
 }
 
-/// A secret and where it came from.
-#[derive(Debug)]
-pub struct Secret {
-    source: SecretSource,
-    value: SecretString,
-}
-
-impl Secret {
-    /// Reads a secret.
-    ///
-    /// # Errors
-    /// It is not there, or is not text that a header could carry.
-    pub fn read(source: SecretSource) -> Result<Self, SecretError> {
-        match read(&source) {
-            Ok(value) => Ok(Self { source, value }),
-            Err(problem) => Err(SecretError { origin: source, problem }),
-        }
-    }
-
-    /// Reads it again and says whether its content is a different one.
-    ///
-    /// # Errors
-    /// As for [`Self::read`]; the value stays as it was.
-    pub fn reload(&mut self) -> Result<bool, SecretError> {
-        let fresh = Self::read(self.source.clone())?;
-        let changed = fresh.value.expose_secret() != self.value.expose_secret();
-        if changed {
-            *self = fresh;
-        }
-        Ok(changed)
-    }
-
-    /// The secret.
-    #[must_use]
-    pub const fn value(&self) -> &SecretString {
-        &self.value
-    }
+/// Reads a secret.
+///
+/// # Errors
+/// It is not there, or is not text that a header could carry.
+pub fn read_secret(source: &SecretSource) -> Result<SecretString, SecretError> {
+    read(source).map_err(|problem| SecretError { origin: source.clone(), problem })
 }
 
 #[expect(
@@ -134,6 +103,7 @@ impl fmt::Display for SecretSource {
 #[expect(clippy::disallowed_methods, reason = "compares with what a process really has")]
 mod tests {
     use super::*;
+    use secrecy::ExposeSecret;
 
     fn file(content: &[u8]) -> (tempfile::TempDir, SecretSource) {
         let dir = tempfile::tempdir().expect("a directory");
@@ -143,18 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn files_are_trimmed_and_reread_by_content() {
+    fn files_are_trimmed_and_read_anew_each_time() {
         let (dir, source) = file(b"  first\n");
-        let mut secret = Secret::read(source).expect("a secret");
-        assert_eq!(secret.value().expose_secret(), "first");
-        assert!(!secret.reload().expect("still there"));
+        let read = || read_secret(&source).map(|secret| secret.expose_secret().to_owned());
+        assert_eq!(read().expect("a secret"), "first");
         std::fs::write(dir.path().join("token"), "second\r\n").expect("written");
-        assert!(secret.reload().expect("still there"));
-        assert_eq!(secret.value().expose_secret(), "second");
+        assert_eq!(read().expect("a secret"), "second");
         std::fs::remove_file(dir.path().join("token")).expect("removed");
-        let error = secret.reload().expect_err("gone");
-        assert_eq!(error.problem(), SecretProblem::Io(io::ErrorKind::NotFound));
-        assert_eq!(secret.value().expose_secret(), "second", "the last good one stays");
+        assert_eq!(read().expect_err("gone").problem(), SecretProblem::Io(io::ErrorKind::NotFound));
     }
 
     #[test]
@@ -167,7 +133,7 @@ mod tests {
             (&long, SecretProblem::TooLong),
         ] {
             let (_dir, source) = file(content);
-            let error = Secret::read(source).expect_err("not usable");
+            let error = read_secret(&source).expect_err("not usable");
             assert_eq!(error.problem(), problem);
             let shown = format!("{error} {error:?}");
             assert!(!shown.contains("canary") && shown.contains("token"), "{shown}");
@@ -177,10 +143,10 @@ mod tests {
     #[test]
     fn the_environment_is_a_source_too() {
         // One that every process has, so that the environment need not be changed.
-        let secret = Secret::read(SecretSource::Env("PATH".to_owned())).expect("a secret");
-        assert_eq!(Ok(secret.value().expose_secret()), std::env::var("PATH").as_deref());
+        let secret = read_secret(&SecretSource::Env("PATH".to_owned())).expect("a secret");
+        assert_eq!(Ok(secret.expose_secret()), std::env::var("PATH").as_deref());
         let name = "PLIMSOLL_TEST_NEVER_SET".to_owned();
-        let error = Secret::read(SecretSource::Env(name)).expect_err("not set");
+        let error = read_secret(&SecretSource::Env(name)).expect_err("not set");
         assert_eq!(error.problem(), SecretProblem::Unset);
         assert!(error.to_string().contains("PLIMSOLL_TEST_NEVER_SET"));
     }

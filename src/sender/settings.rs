@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, Method};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -24,9 +24,6 @@ pub struct EndpointSettings {
     pub method: Method,
     /// Which HTTP is spoken with `https` servers.
     pub http_version: HttpVersion,
-    /// Sent with every request. Without a Content-Type among them it is `application/json`. Values
-    /// that are secret must be marked sensitive, so that they are not shown.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// From the hand-over to the HTTP client until the end of the response.
     pub timeout: Duration,
     /// For the connection, TLS included. Shorter than `timeout`: a request that ran out of time
@@ -121,7 +118,7 @@ pub struct OauthSettings {
 /// Where a secret is read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
-    /// A file; surrounding white space is trimmed. Re-read when it changes.
+    /// A file; surrounding white space is trimmed.
     File(PathBuf),
     /// An environment variable of the process.
     Env(String),

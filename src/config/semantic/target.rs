@@ -91,7 +91,6 @@ fn one(
         name: name.into(),
         base_url: url.text,
         method: target.method.map_or(preset_method, http_method),
-        headers: Vec::new(),
         http_version: match target.http_version {
             HttpVersionName::Http1 => HttpVersion::Http1,
             HttpVersionName::Auto => HttpVersion::Auto,

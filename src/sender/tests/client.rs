@@ -16,9 +16,7 @@ async fn answer(reply: String) -> Answer {
 #[tokio::test]
 async fn a_request_carries_what_it_was_given() {
     let server = Server::start(vec![Act::Reply(reply(202, "", "{}"))]).await;
-    let mut settings = settings(format!("{}/prefix", server.url));
-    settings.headers =
-        vec![(HeaderName::from_static("x-fixed"), HeaderValue::from_static("always"))];
+    let settings = settings(format!("{}/prefix", server.url));
     let extra = vec![
         (HeaderName::from_static("x-extra"), HeaderValue::from_static("once")),
         (HeaderName::from_static("content-type"), HeaderValue::from_static("text/plain")),
@@ -39,14 +37,12 @@ async fn a_request_carries_what_it_was_given() {
         "authorization: Bearer canary-0123456789",
         "traceparent: 00-trace",
         "idempotency-key: 00000000000000000000000000000abc",
-        "x-fixed: always",
         "x-extra: once",
         concat!("user-agent: plimsoll/", env!("CARGO_PKG_VERSION")),
     ] {
         assert!(head.lines().any(|l| l == line), "{line} is not in {head}");
     }
     assert!(!head.contains("accept-encoding"), "{head}");
-    assert!(!head.contains("application/json"), "{head}");
 }
 
 #[tokio::test]
@@ -61,7 +57,7 @@ async fn each_path_goes_where_it_says() {
     let expected = ["/a", "/b", "/a", "/"].map(|path| format!("POST {path} HTTP/1.1"));
     assert_eq!(lines, expected);
     let first = &server.requests()[0];
-    assert!(!first.contains("authorization") && first.contains("content-type: application/json"));
+    assert!(!first.contains("authorization") && !first.contains("content-type"), "{first}");
 }
 
 #[test]

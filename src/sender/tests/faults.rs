@@ -168,6 +168,28 @@ async fn a_throttle_counts_from_its_head_even_if_its_body_never_ends() {
 }
 
 #[tokio::test]
+async fn a_throttle_is_told_at_its_headers_and_not_at_the_end_of_its_body() {
+    let head = "HTTP/1.1 429 X\r\nretry-after: 30\r\ncontent-length: 10\r\n\r\n";
+    let server = Server::start(vec![Act::ReplyAndHang(head.into())]).await;
+    let mut settings = settings(server.url.clone());
+    settings.timeout = Duration::from_millis(500);
+    let client = client(settings);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let on_refusal = move |at, advice| tell.send((at, advice)).expect("somebody listens");
+    let answer = client.send(rendered("/"), None, None, MessageId(1), on_refusal);
+    tokio::pin!(answer);
+    let (at, advice) = tokio::select! {
+        answer = &mut answer => panic!("the body has stalled, and yet: {answer:?}"),
+        refusal = told.recv() => refusal.expect("the request is not over"),
+    };
+    assert_eq!(advice.wait(), Some(Duration::from_secs(30)));
+    let answer = answer.await;
+    assert_eq!((answer.headers_at, answer.advice), (Some(at), advice), "the same once more");
+    assert!(answer.done_at.since(at) > Duration::from_millis(100), "{answer:?}");
+    assert!(told.try_recv().is_err(), "told once");
+}
+
+#[tokio::test]
 async fn server_errors_tell_whether_the_request_may_have_been_acted_on() {
     for (status, may_have_arrived) in [(500, true), (502, true), (503, false), (504, true)] {
         let (answer, seen) = fault(Act::Reply(reply(status, "", "<html>"))).await;

@@ -30,7 +30,6 @@ fn settings(base_url: String) -> EndpointSettings {
         base_url,
         method: Method::POST,
         http_version: HttpVersion::Auto,
-        headers: Vec::new(),
         timeout: Duration::from_secs(5),
         connect_timeout: Duration::from_secs(2),
         response_bytes_max: 1000,

@@ -14,15 +14,16 @@ fn check(shown: &str) {
 #[tokio::test]
 async fn nothing_that_can_be_printed_holds_a_secret() {
     let server = Server::start(vec![Act::Reset]).await;
-    let mut settings = settings(server.url.clone());
     let mut key = HeaderValue::from_static(CANARY);
     key.set_sensitive(true);
-    settings.headers.push((HeaderName::from_static("x-api-key"), key));
-    let client = client(settings);
+    let headers = vec![(HeaderName::from_static("x-api-key"), key)];
+    let request = Rendered::new("/messages".into(), headers, Bytes::new()).expect("a path");
+    let client = client(settings(server.url.clone()));
     let mut store = TokenStore::default();
     store.put(crate::model::CredentialId(1), &CANARY.into()).expect("a token");
-    let answer = send(&client).await;
-    check(&format!("{client:?} {:?} {answer:?} {store:?} {:?}", client.settings(), bearer()));
+    let answer =
+        client.send(request.clone(), Some(&bearer()), None, MessageId(0xabc), |_, _| {}).await;
+    check(&format!("{client:?} {request:?} {answer:?} {store:?} {:?}", bearer()));
 }
 
 #[tokio::test]
@@ -32,7 +33,7 @@ async fn a_granted_token_does_not_show() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("secret");
     std::fs::write(&path, CANARY).expect("written");
-    let secret = Secret::read(SecretSource::File(path.clone())).expect("a secret");
+    let secret = read_secret(&SecretSource::File(path.clone())).expect("a secret");
     let oauth = OauthSettings {
         token_url: server.url.clone(),
         client_id: SecretSource::File(path.clone()),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 pub(super) use narrate::narrate;
 use writer::LineWriter;
@@ -42,7 +42,7 @@ impl Default for LogSettings {
     }
 }
 
-/// Why logging could not be set up or changed.
+/// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The filter cannot be read.
@@ -56,22 +56,13 @@ pub enum LogError {
     Thread(#[from] io::Error),
 }
 
-/// Logging that is set up: it can be changed and flushed.
+/// Logging that is set up: it can be flushed.
 #[derive(Clone)]
 pub struct LogHandle {
-    filter: reload::Handle<EnvFilter, Registry>,
     writer: LineWriter,
 }
 
 impl LogHandle {
-    /// Uses another filter from now on.
-    ///
-    /// # Errors
-    /// When the filter cannot be read; the old one stays.
-    pub fn set_filter(&self, text: &str) -> Result<(), LogError> {
-        self.filter.reload(filter(text)?).map_err(|_| LogError::AlreadySet)
-    }
-
     /// Waits, at most `timeout`, until every line so far is written. For the end of the process.
     pub fn flush(&self, timeout: Duration) {
         self.writer.flush(timeout);
@@ -94,13 +85,12 @@ fn filter(text: &str) -> Result<EnvFilter, LogError> {
 /// When the filter cannot be read, the thread cannot be started, or logging was set up before.
 pub fn init(settings: &LogSettings) -> Result<LogHandle, LogError> {
     let writer = LineWriter::start(io::stderr(), settings.queue_lines_max)?;
-    let (filter, handle) = reload::Layer::new(filter(&settings.filter)?);
-    let registry = tracing_subscriber::registry().with(filter);
-    registry
+    tracing_subscriber::registry()
+        .with(filter(&settings.filter)?)
         .with(lines(settings.format, writer.clone(), io::stderr().is_terminal()))
         .try_init()
         .map_err(|_| LogError::AlreadySet)?;
-    Ok(LogHandle { filter: handle, writer })
+    Ok(LogHandle { writer })
 }
 
 /// The layer that formats lines.
