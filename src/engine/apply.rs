@@ -11,7 +11,7 @@ use super::Engine;
 use super::message::Waiting;
 use super::plan::{Plan, StreamPlan};
 use super::stream::{Counts, Stream};
-use super::timers::Timer;
+use super::timers::Armed;
 use crate::model::{Event, MessageResult, Moment, RunState, ScopeKey, StreamId, StreamInfo};
 use crate::policy::RetryBudget;
 use crate::schedule::{Schedule, ScheduleSettings};
@@ -75,7 +75,7 @@ impl Engine {
             budget: RetryBudget::new(&plan.policy.retry_budget),
             waiting: Waiting::default(),
             next_sequence: 0,
-            armed_at: Moment::NEVER,
+            armed: Armed::NOT,
             held_by: None,
             retired: false,
             counts: Counts::default(),
@@ -123,8 +123,7 @@ impl Engine {
         self.streams.forget_name(name);
         if let Some(stream) = self.streams.get_mut(id) {
             stream.retired = true;
-            self.timers.arm(Timer::Slots(id), stream.armed_at, Moment::NEVER);
-            stream.armed_at = Moment::NEVER;
+            stream.armed = Armed::NOT;
         }
         self.remove_if_done(id);
     }

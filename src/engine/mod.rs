@@ -97,8 +97,6 @@ pub struct Engine {
     streams: Streams,
     gates: GateTable,
     tokens: TokenDesk,
-    /// When the timer of the token desk goes off; never, when it is not armed.
-    tokens_at: Moment,
     flights: HashMap<AttemptId, Flight, IdHash>,
     in_flight_max: u32,
     next_attempt: u64,
@@ -130,7 +128,6 @@ impl Engine {
             streams: Streams::default(),
             gates: GateTable::default(),
             tokens: TokenDesk::default(),
-            tokens_at: Moment::NEVER,
             flights: HashMap::default(),
             in_flight_max: 0,
             next_attempt: 0,
@@ -164,11 +161,8 @@ impl Engine {
                 return Output::Drained;
             }
             match self.timers.pop_due(now) {
-                Some(Timer::Slots(stream)) => self.slots_due(stream, now),
-                Some(Timer::Tokens) => {
-                    self.tokens_at = Moment::NEVER;
-                    self.tokens_due(now);
-                }
+                Some((at, Timer::Slots(stream))) => self.slots_due(stream, at, now),
+                Some((_, Timer::Tokens)) => self.tokens_due(now),
                 None => return Output::WakeAt(self.timers.next_at()),
             }
         }
@@ -209,9 +203,7 @@ impl Engine {
 
     fn tokens_due(&mut self, now: Moment) {
         self.tokens.run(now, &mut self.outbox);
-        let next_at = self.tokens.next_at(now);
-        self.timers.arm(Timer::Tokens, self.tokens_at, next_at);
-        self.tokens_at = next_at;
+        self.timers.arm_tokens(self.tokens.next_at(now));
     }
 
     fn token_answered(&mut self, credential: CredentialId, answer: TokenAnswer, now: Moment) {

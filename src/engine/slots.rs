@@ -6,7 +6,6 @@ use rand::RngExt;
 
 use super::message::Message;
 use super::stream::Stream;
-use super::timers::Timer;
 use super::{CROWDED_WAKE, Engine, Flight, HELD_WAKE, Output};
 use crate::model::{
     AttemptId, Event, GateId, MessageId, MessageResult, Moment, RunState, SendOrder, SkipReason,
@@ -25,11 +24,10 @@ struct Hold {
 
 impl Engine {
     /// A stream's timer went off.
-    pub(super) fn slots_due(&mut self, id: StreamId, now: Moment) {
-        if let Some(stream) = self.streams.get_mut(id) {
-            stream.armed_at = Moment::NEVER;
+    pub(super) fn slots_due(&mut self, id: StreamId, at: Moment, now: Moment) {
+        if self.streams.get_mut(id).is_some_and(|stream| stream.armed.has_come(at)) {
+            self.run_slots(id, now);
         }
-        self.run_slots(id, now);
     }
 
     /// What held a stream back is gone: the slots until now are counted under that reason, and it
@@ -62,8 +60,7 @@ impl Engine {
         if !stream.retired {
             self.expire_waiting(&mut stream, now);
             let wake = self.pass_slots(&mut stream, now);
-            self.timers.arm(Timer::Slots(id), stream.armed_at, wake);
-            stream.armed_at = wake;
+            self.timers.arm_slots(id, &mut stream.armed, wake);
         }
         self.streams.put(stream);
         if self.sends_left == Some(0) {

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use super::message::Waiting;
 use super::plan::StreamPlan;
-use crate::model::{
-    AttemptRecord, GateId, Moment, NamedLimit, Outcome, SkipReason, StreamId, StreamInfo,
-};
+use super::timers::Armed;
+use crate::model::{AttemptRecord, GateId, NamedLimit, Outcome, SkipReason, StreamId, StreamInfo};
 use crate::policy::RetryBudget;
 use crate::schedule::Schedule;
 
@@ -21,8 +20,8 @@ pub(super) struct Stream {
     pub(super) budget: RetryBudget,
     pub(super) waiting: Waiting,
     pub(super) next_sequence: u64,
-    /// When its timer goes off; never, when it is not armed.
-    pub(super) armed_at: Moment,
+    /// When its timer goes off.
+    pub(super) armed: Armed,
     /// Why it was held back when it last looked, so that the slots until its release are counted
     /// under that reason.
     pub(super) held_by: Option<SkipReason>,
