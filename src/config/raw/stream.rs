@@ -88,14 +88,15 @@ pub struct ScheduleFile {
     /// Time in which the rate rises from zero to full at the start; `0s` for none, up to 24h.
     pub ramp: HumanDuration,
     /// Slots that came due while the process was held up and may still be sent back to back. Older
-    /// ones are skipped and counted.
+    /// ones are skipped and counted. Unset: as many as are due in 20 ms, and at least 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
-    pub catch_up_slots: u32,
+    pub catch_up_slots: Option<u32>,
 }
 
 impl Default for ScheduleFile {
     fn default() -> Self {
-        Self { arrivals: ArrivalsName::default(), ramp: seconds(5), catch_up_slots: 2 }
+        Self { arrivals: ArrivalsName::default(), ramp: seconds(5), catch_up_slots: None }
     }
 }
 

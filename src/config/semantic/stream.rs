@@ -6,7 +6,7 @@ use super::credential::ANONYMOUS;
 use super::{Check, DAY, HOUR, MS, secs};
 use crate::config::raw::{ArrivalsName, ConfigFile, JitterName, PolicyFile, StreamFile};
 use crate::config::settings::{NamedCredential, StreamSettings};
-use crate::model::{Factor, HumanDuration};
+use crate::model::{Factor, HumanDuration, Rate};
 use crate::policy::{BackoffSettings, Jitter, PolicySettings, RetryBudgetSettings};
 use crate::schedule::{Arrivals, ScheduleSettings};
 
@@ -63,7 +63,10 @@ fn one(
             rate,
             arrivals,
             ramp: ramp.0,
-            catch_up_slots: stream.catch_up_slots.unwrap_or(file.schedule.catch_up_slots),
+            catch_up_slots: stream
+                .catch_up_slots
+                .or(file.schedule.catch_up_slots)
+                .unwrap_or_else(|| catch_up_slots(rate)),
         },
         policy: policy_settings(&policy),
     })
@@ -193,4 +196,13 @@ pub(super) fn remarks(
             }
         }
     }
+}
+
+/// A busy machine holds a process up for some milliseconds once in a while. What comes due meanwhile
+/// may be sent: at 100/s that is two requests, at 1,000/s twenty, and no rate becomes a burst.
+fn catch_up_slots(rate: Rate) -> u32 {
+    const HELD_UP_S: f64 = 0.020;
+    const LEAST: u32 = 2;
+    const MOST: u32 = 1_000;
+    ((rate.per_second() * HELD_UP_S) as u32).clamp(LEAST, MOST)
 }
