@@ -117,7 +117,10 @@ impl Daemon {
         let listening = TcpListener::bind(requested).await;
         let listener = listening.map_err(|e| StartError::Listen(requested, e))?;
         let address = listener.local_addr()?;
-        let (telemetry, mut observer) = telemetry_setup::start(&settings)?;
+        // On a thread of the background, whose standing the exporter's threads inherit.
+        let telemetry_for = settings.clone();
+        let starting = tokio::task::spawn_blocking(move || telemetry_setup::start(&telemetry_for));
+        let (telemetry, mut observer) = starting.await.map_err(io::Error::other)??;
         if let Some(logs) = &logs {
             telemetry.watch_logs(logs);
         }
@@ -256,6 +259,20 @@ impl Shared {
     fn last_beat(&self) -> Moment {
         Moment::from_nanos(self.signs.beat_ns.load(Ordering::Relaxed))
     }
+}
+
+/// The runtime for scrapes, signals and telemetry. Its threads stand back (`nice` 10) when a core is
+/// wanted by the send loop: a scrape that comes a millisecond later is as good, a message is not.
+pub(crate) fn background_runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("plimsoll-io")
+        .on_thread_start(|| {
+            // On Linux a thread has a priority of its own. A system that refuses loses nothing else.
+            let _ = rustix::process::nice(10);
+        })
+        .enable_all()
+        .build()
 }
 
 /// Runs a future to its end on a current-thread runtime of its own.

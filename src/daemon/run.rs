@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Daemon, Loader, Start, StartError, start_logs};
+use super::{Daemon, Loader, Start, StartError, background_runtime, start_logs};
 use crate::cli::{EXIT_FAILURE, EXIT_USAGE, RunArgs};
 use crate::config::{self, Problems};
 use crate::model::Status;
@@ -63,11 +63,7 @@ pub fn run(args: &RunArgs, env: Vec<(String, String)>) -> Result<(), RunError> {
     }
     let grace = settings.grace_period;
     // The send loop has a thread and a runtime of its own; this one serves scrapes and signals.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("plimsoll-io")
-        .enable_all()
-        .build()?;
+    let runtime = background_runtime()?;
     let result = runtime.block_on(async {
         let mut signals = Signals::new()?;
         let start =

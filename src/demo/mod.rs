@@ -15,7 +15,7 @@ use self::report::Report;
 use crate::check::load_simulation;
 use crate::cli::{DemoArgs, EXIT_FAILURE, EXIT_USAGE};
 use crate::config::{self, FileSource, Problems, Settings, Sources};
-use crate::daemon::{Daemon, Life, RunError, Signals, Start, start_logs};
+use crate::daemon::{Daemon, Life, RunError, Signals, Start, background_runtime, start_logs};
 use crate::simulator::{Simulation, Simulator};
 use crate::telemetry::LogError;
 
@@ -64,11 +64,7 @@ pub fn run(args: &DemoArgs) -> Result<(), DemoError> {
     let settings = settings(args, api.address)?;
     let moving = io::stdout().is_terminal();
     let logs = start_logs(&settings.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("plimsoll-io")
-        .enable_all()
-        .build()?;
+    let runtime = background_runtime()?;
     let grace = settings.grace_period;
     let (rate, limit) = (args.rate, args.limit);
     let result: Result<(), DemoError> = runtime.block_on(async {
