@@ -82,7 +82,7 @@ pub struct Daemon {
 pub struct Watcher(Arc<Shared>);
 
 impl Watcher {
-    /// A snapshot; `None` once the send loop has ended.
+    /// A snapshot; once the send loop has ended, its last.
     pub async fn status(&self) -> Option<Status> {
         self.0.status().await
     }
@@ -99,6 +99,8 @@ struct Shared {
     /// Held over a reload, so that two never interleave.
     outfitter: tokio::sync::Mutex<Outfitter>,
     running: Mutex<Settings>,
+    /// The send loop's last word.
+    last: Mutex<Option<Status>>,
     quit: mpsc::Sender<()>,
 }
 
@@ -141,8 +143,18 @@ impl Daemon {
         let heartbeat = settings.web.heartbeat;
         let outfitter = tokio::sync::Mutex::new(outfitter);
         let running = Mutex::new(settings);
-        let shared =
-            Shared { clock, commands, signs, telemetry, feed, loader, outfitter, running, quit };
+        let shared = Shared {
+            clock,
+            commands,
+            signs,
+            telemetry,
+            feed,
+            loader,
+            outfitter,
+            running,
+            last: Mutex::new(None),
+            quit,
+        };
         let shared = Arc::new(shared);
         let (close, closed) = oneshot::channel::<()>();
         let context = surface::context(&shared, heartbeat, lifecycle);
@@ -190,7 +202,10 @@ impl Daemon {
 
     /// Waits for the end of the send loop; its last snapshot. Cancelling it loses nothing.
     async fn ended(&mut self) -> io::Result<Status> {
-        (&mut self.ended).await.map_err(|_| io::Error::other("the send loop died"))?
+        let ended = (&mut self.ended).await;
+        let status = ended.map_err(|_| io::Error::other("the send loop died"))??;
+        *self.shared.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(status.clone());
+        Ok(status)
     }
 
     /// Closes the web surface and flushes telemetry, each for a bounded time.
@@ -213,10 +228,15 @@ impl Shared {
         let _ = self.commands.send(command).await;
     }
 
+    /// A snapshot: a fresh one while the send loop runs, then its last.
     async fn status(&self) -> Option<Status> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Status(reply)).await.ok()?;
-        answer.await.ok()
+        if self.commands.send(Command::Status(reply)).await.is_ok()
+            && let Ok(status) = answer.await
+        {
+            return Some(status);
+        }
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads, checks and applies the configuration; on any problem nothing changes.

@@ -42,6 +42,7 @@ fn lingering_keeps_the_numbers_up_until_a_signal() {
     assert_eq!(scrape.sum("plimsoll_messages_ended_total", &[("result", "delivered")]), 12.0);
     assert_eq!(api.all("received"), 12);
     assert_eq!(daemon.get("/readyz").status, 503, "no traffic is wanted any more");
+    assert_eq!(daemon.status()["state"], "drained", "the last snapshot stays to be read");
     assert_eq!(daemon.get("/livez").status, 200, "done is not dead");
     assert!(daemon.process.ended().is_none());
     assert_eq!(daemon.process.terminate(Duration::from_secs(5)).code(), Some(0));

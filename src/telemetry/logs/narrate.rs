@@ -120,11 +120,11 @@ fn gate(names: &Names, wall: WallOffset, id: GateId, change: &GateChange) {
 fn token(credential: &str, wall: WallOffset, event: TokenEvent) {
     match event {
         TokenEvent::Fetching => tracing::debug!(credential, "fetching a token"),
-        TokenEvent::Granted { expires_at } => tracing::info!(
-            credential,
-            expires_at = expires_at.map(|at| time(wall, at)),
-            "token granted"
-        ),
+        // One that needs no fetch is not news.
+        TokenEvent::Granted { expires_at: None } => {}
+        TokenEvent::Granted { expires_at: Some(at) } => {
+            tracing::info!(credential, expires_at = time(wall, at), "token granted");
+        }
         TokenEvent::Unavailable { throttled, retry_at } => tracing::warn!(
             credential,
             throttled,
