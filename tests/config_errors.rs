@@ -80,6 +80,43 @@ fn bad_values_of_every_kind() {
 }
 
 #[test]
+fn targets_of_one_limit_domain_agree_on_its_scope() {
+    let text = |scope: &str| {
+        format!(
+            r#"
+            [targets.a]
+            base_url = "http://127.0.0.1:9470"
+            path = "/a"
+            body = "{{}}"
+            scope = ["tenant"]
+            [targets.b]
+            base_url = "http://127.0.0.1:9470"
+            path = "/b"
+            body = "{{}}"
+            {scope}
+            [credentials.c]
+            type = "none"
+            tenant = "acme"
+            [streams.a]
+            target = "a"
+            credential = "c"
+            rate = "1/s"
+            [streams.b]
+            target = "b"
+            credential = "c"
+            rate = "1/s"
+            "#
+        )
+    };
+    expect(&text("scope = [\"tenant\"]"), &[]);
+    let problem = "targets.b.scope: targets.a is in the same limit domain, 127.0.0.1:9470";
+    let allowed = "allowed: the scope of targets.a: tenant";
+    expect(&text(""), &[&format!("{problem}; {allowed}")]);
+    let got = "got a list";
+    expect(&text("scope = [\"route\"]"), &[&format!("{problem}; {got}; {allowed}")]);
+}
+
+#[test]
 fn a_body_is_checked_where_it_stands() {
     let text = WORKING.replace("path = \"/messages\"", "body = '{\"a\": {{stream}}}'");
     expect(

@@ -38,6 +38,7 @@ pub(super) fn settings(
     let mut check = Check { tree, reported, problems: Vec::new(), warnings: Vec::new() };
     let process = process::check(&mut check, file);
     let targets = target::all(&mut check, file);
+    target::one_scope_in_each_domain(&mut check, &targets);
     let credentials = credential::all(&mut check, file);
     let streams = stream::all(&mut check, file);
     let (web, log, tracing) = process;

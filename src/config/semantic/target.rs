@@ -115,6 +115,21 @@ fn one(
     })
 }
 
+/// A gate holds back everybody whom a throttle of the domain may concern; that is only defined if the
+/// targets of a domain agree on who shares its limit.
+pub(super) fn one_scope_in_each_domain(check: &mut Check<'_>, targets: &[TargetSettings]) {
+    let mut first: BTreeMap<&str, &TargetSettings> = BTreeMap::new();
+    for target in targets {
+        let known = *first.entry(&*target.domain).or_insert(target);
+        if known.scope != target.scope {
+            let (name, other) = (&*target.endpoint.name, &known.endpoint.name);
+            let message = format!("targets.{other} is in the same limit domain, {}", target.domain);
+            let allowed = format!("the scope of targets.{other}: {}", known.scope);
+            check.problem(&["targets", name, "scope"], message, allowed);
+        }
+    }
+}
+
 fn base_url(check: &mut Check<'_>, name: &str, target: &TargetFile) -> Option<Url> {
     let plain = Plain::when(target.allow_plain_http);
     match (&target.base_url, &target.genesys_domain) {
