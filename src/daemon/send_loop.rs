@@ -110,8 +110,9 @@ impl SendLoop {
         loop {
             self.take_in();
             let Some(wake) = self.give_out() else {
-                self.observer.settle();
-                return Ok(self.engine.status(self.clock.now(), self.wall));
+                let now = self.clock.now();
+                self.observer.finish(self.wall, now);
+                return Ok(self.engine.status(now, self.wall));
             };
             self.beat(None);
             self.wait(wake).await?;
@@ -196,8 +197,7 @@ impl SendLoop {
                 Output::Event(event) => {
                     self.note(&event);
                     self.observer.observe(self.wall, now, &event);
-                    // Between an attempt's event and the next order, so that the sums agree.
-                    if sends >= SENDS_AT_ONCE && matches!(event, Event::Sent(_)) {
+                    if sends >= SENDS_AT_ONCE && !self.engine.has_orders() {
                         return Some(now);
                     }
                 }

@@ -66,7 +66,7 @@ fn variable(name: &str) -> Option<String> {
 fn build_info() -> BuildInfo {
     BuildInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: option_env!("PLIMSOLL_REVISION").unwrap_or("unknown").to_owned(),
-        rustc: option_env!("PLIMSOLL_RUSTC").unwrap_or("unknown").to_owned(),
+        revision: env!("PLIMSOLL_REVISION").to_owned(),
+        rustc: env!("PLIMSOLL_RUSTC").to_owned(),
     }
 }

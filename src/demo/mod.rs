@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use self::report::Report;
 use crate::check::load_simulation;
 use crate::cli::{DemoArgs, EXIT_FAILURE, EXIT_USAGE};
-use crate::config::{self, FileSource, Problems, Settings, Sources};
+use crate::config::{self, FileSource, LogLevel, Problems, Settings, Sources};
 use crate::daemon::{Daemon, Life, RunError, Signals, Start, background_runtime, start_logs};
 use crate::simulator::{Simulation, Simulator};
 use crate::telemetry::LogError;
@@ -61,8 +61,12 @@ impl DemoError {
 /// See [`DemoError`].
 pub fn run(args: &DemoArgs) -> Result<(), DemoError> {
     let api = start_api(simulation(args)?)?;
-    let settings = settings(args, api.address)?;
+    let mut settings = settings(args, api.address)?;
     let moving = io::stdout().is_terminal();
+    if moving && args.log.log_level.is_none() {
+        // Log lines on the same terminal would be drawn over, and the picture says the same.
+        settings.log.level = LogLevel::Error;
+    }
     let logs = start_logs(&settings.log)?;
     let runtime = background_runtime()?;
     let grace = settings.grace_period;
@@ -191,6 +195,7 @@ fn settings(args: &DemoArgs, api: SocketAddr) -> Result<Settings, Problems> {
         [targets.messages]
         base_url = "http://{api}"
         path = "/messages"
+        dialect = "genesys"
         body = '{{"to":{{"id":"participant-id"}},"text":"message {{{{sequence}}}}"}}'
         [credentials.bot]
         type = "oauth_client_credentials"

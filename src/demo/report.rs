@@ -14,7 +14,6 @@ pub(super) struct Report {
     /// Whether lines may be drawn over.
     moving: bool,
     before: Option<Seen>,
-    started_at: Option<f64>,
     /// Lines that the next picture replaces.
     drawn: Arc<AtomicUsize>,
 }
@@ -47,13 +46,12 @@ fn outcome(stream: &StreamStatus, name: &str) -> u64 {
 impl Report {
     pub(super) fn new(rate: Rate, limit: Rate, moving: bool) -> Self {
         let drawn = Arc::new(AtomicUsize::new(0));
-        Self { rate, limit, moving, before: None, started_at: None, drawn }
+        Self { rate, limit, moving, before: None, drawn }
     }
 
     /// Shows what has happened since the last look.
     pub(super) fn show(&mut self, status: &Status) -> io::Result<()> {
         let now = Seen::of(status);
-        self.started_at.get_or_insert(now.at);
         let Some(before) = self.before.replace(now) else { return Ok(()) };
         let seconds = (now.at - before.at).max(f64::EPSILON);
         let rate = |a: u64, b: u64| (b - a) as f64 / seconds;
@@ -114,10 +112,14 @@ impl Report {
                 self.rate, self.limit
             );
         }
-        let times = if epochs == 1 { "once".to_owned() } else { format!("{epochs} times") };
+        let times = if epochs == 1 {
+            "once, and kept".to_owned()
+        } else {
+            format!("{epochs} times, and each time kept")
+        };
         format!(
-            "{counted} and refused {} with 429{named}: at {} the daemon met the limit of {} {times}, \
-             and each time kept the silence that the API asked for, {held:.0} s in all.\n\
+            "{counted} and refused {} with 429{named}: at {} the daemon met the limit of {} {times} \
+             the silence that the API asked for, {held:.0} s in all.\n\
              Try `plimsoll demo --rate {}` to see what staying below it is worth.",
             end.throttled,
             self.rate,

@@ -151,7 +151,8 @@ impl Engine {
         }
     }
 
-    /// The next thing to do. Call until it answers [`Output::WakeAt`] or [`Output::Drained`].
+    /// The next thing to do. Call until it answers [`Output::WakeAt`] or [`Output::Drained`], or
+    /// stop where [`Self::has_orders`] allows.
     pub fn poll(&mut self, now: Moment) -> Output {
         loop {
             if let Some(output) = self.outbox.pop_front() {
@@ -166,6 +167,14 @@ impl Engine {
                 None => return Output::WakeAt(self.timers.next_at()),
             }
         }
+    }
+
+    /// Whether [`Self::poll`] has something to hand out already. A caller may stop polling early to
+    /// take in answers, but not before this is false: an order that was given before a throttle
+    /// must not be carried out after the throttle has been heard.
+    #[must_use]
+    pub fn has_orders(&self) -> bool {
+        !self.outbox.is_empty()
     }
 
     /// Lets an operator end a long pause, by the gate's readable name. False when there is no such

@@ -191,9 +191,13 @@ impl Observer {
         self.update(wall, now, Update::Credentials(all));
     }
 
-    /// Counts everything that waits, for a last scrape after the last event. May wait for a scrape.
-    pub fn settle(&mut self) {
+    /// The end: counts everything that waits, for a last scrape after the last event, and ends the
+    /// spans of gates that are still closed. May wait for a scrape.
+    pub fn finish(&mut self, wall: WallOffset, now: Moment) {
         settle(&mut self.pending, &mut self.shared.book());
+        if let Some(keeper) = &mut self.keeper {
+            keeper.end_epochs(wall, now, &self.names.gates);
+        }
     }
 
     fn update(&mut self, wall: WallOffset, now: Moment, update: Update) {

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use plimsoll::engine::{Engine, Output, StreamPlan};
 use plimsoll::model::{
-    AttemptId, AttemptRecord, Event, GateChange, GateId, MessageEnd, MessageId, MessageResult,
-    Moment, Scope, ScopeKey, SendOrder, SkipReason, StreamId, StreamInfo, Verdict, WallOffset,
+    AttemptId, AttemptRecord, Event, GateChange, GateId, MessageEnd, MessageId, Moment, Scope,
+    ScopeKey, SendOrder, StreamId, StreamInfo, Verdict, WallOffset,
 };
 use plimsoll::schedule::Arrivals;
 
+use crate::coverage::Coverage;
 use crate::scenario::Scenario;
 
 /// The bound on messages that wait for a retry, per stream (engine's own, restated).
@@ -19,51 +20,6 @@ const WAITING_MAX: u64 = 1_024;
 const OBEYED_MAX: Duration = Duration::from_secs(86_400);
 /// How often the engine's own snapshot is compared; each costs O(streams).
 const SNAPSHOT_EVERY: u64 = 256;
-
-/// What a set of runs has met, so that no check passes for want of occasion.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Coverage {
-    pub(crate) sent: u64,
-    pub(crate) skipped: [u64; SkipReason::ALL.len()],
-    pub(crate) results: [u64; MessageResult::ALL.len()],
-    pub(crate) epochs: u64,
-    pub(crate) extended: u64,
-    pub(crate) opened: u64,
-    pub(crate) refused_resumes: u64,
-    pub(crate) resends: u64,
-    pub(crate) abandoned: u64,
-}
-
-impl Coverage {
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.sent += other.sent;
-        self.epochs += other.epochs;
-        self.extended += other.extended;
-        self.opened += other.opened;
-        self.refused_resumes += other.refused_resumes;
-        self.resends += other.resends;
-        self.abandoned += other.abandoned;
-        for (mine, theirs) in self.skipped.iter_mut().zip(other.skipped) {
-            *mine += theirs;
-        }
-        for (mine, theirs) in self.results.iter_mut().zip(other.results) {
-            *mine += theirs;
-        }
-    }
-
-    pub(crate) fn assert_everything_was_met(&self) {
-        for reason in SkipReason::ALL {
-            assert!(self.skipped[reason.index()] > 1_000, "{reason}: {self:?}");
-        }
-        for result in MessageResult::ALL {
-            // A full queue needs more waiting messages than these short worlds hold.
-            let rare = matches!(result, MessageResult::QueueFull | MessageResult::Rejected);
-            assert!(rare || self.results[result.index()] > 100, "{result}: {self:?}");
-        }
-        let rest = [self.epochs, self.extended, self.opened, self.refused_resumes, self.abandoned];
-        assert!(rest.iter().all(|n| *n > 100), "{self:?}");
-    }
-}
 
 struct StreamState {
     info: Arc<StreamInfo>,

@@ -5,6 +5,7 @@
 //! the engine's insides. A failure names its seed, which replays it exactly.
 
 mod checker;
+mod coverage;
 mod run;
 mod scenario;
 
@@ -16,7 +17,7 @@ const SEEDS: u64 = 3_000;
 
 #[test]
 fn every_invariant_holds_in_every_world() {
-    let mut seen = checker::Coverage::default();
+    let mut seen = coverage::Coverage::default();
     for seed in 0..SEEDS {
         let scenario = Scenario::draw(seed);
         match run(&scenario) {

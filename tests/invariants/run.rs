@@ -10,11 +10,15 @@ use rand::{RngExt, SeedableRng};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::checker::{Checker, Coverage};
+use crate::checker::Checker;
+use crate::coverage::Coverage;
 use crate::scenario::Scenario;
 
 /// How long the login server takes.
 const LOGIN_TIME: Duration = Duration::from_millis(80);
+
+/// How often the driver stops polling, where it may, to take in what has come meanwhile.
+const INTERRUPTED: f64 = 0.05;
 
 /// Outputs in one instant beyond which the engine is taken to be caught in a loop.
 const OUTPUTS_AT_ONCE_MAX: usize = 200_000;
@@ -101,12 +105,21 @@ impl<'a> Run<'a> {
                 }
                 Output::Drained => return Ok(()),
             }
+            if self.rng.random_bool(INTERRUPTED) && !self.engine.has_orders() {
+                self.now += Duration::from_micros(self.rng.random_range(0..2_000));
+                self.feed(self.end());
+            }
         }
+    }
+
+    /// When the next thing happens to the run itself: its drain, then the end of the grace period.
+    fn end(&self) -> Moment {
+        self.drained_at.map_or(self.scenario.drain_at, |at| at + self.scenario.grace)
     }
 
     /// Moves the clock to whatever comes next and feeds it to the engine.
     fn advance(&mut self, wake: Moment) -> Result<(), String> {
-        let end = self.drained_at.map_or(self.scenario.drain_at, |at| at + self.scenario.grace);
+        let end = self.end();
         let reload = self.scenario.reload.as_ref().filter(|_| !self.reloaded).map(|(at, _)| *at);
         let login = self.logins.iter().map(|(at, _)| *at).min();
         let world = self.world.next_at();

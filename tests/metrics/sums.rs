@@ -60,7 +60,7 @@ fn every_scrape_agrees_with_itself_while_events_go_on() {
         done.store(true, Ordering::Release);
         scraper.join().expect("no scrape disagreed")
     });
-    observer.settle();
+    observer.finish(wall(), at(1));
     let end = scrape(&telemetry);
     assert_eq!(check(&end, "a") + check(&end, "b"), 2.0 * MESSAGES as f64, "nothing was lost");
     assert!(scrapes > 5, "{scrapes} scrapes happened meanwhile");

@@ -224,6 +224,20 @@ fn a_time_of_silence_is_one_span() {
 }
 
 #[test]
+fn a_silence_that_outlives_the_process_is_told_all_the_same() {
+    let (telemetry, mut observer, memory) = traced(&settings(0.0));
+    let closed = Event::Gate(GateId(0), closed(at(30_000), 1, false));
+    feed(&mut observer, at(0), &[gate_added(0, "d"), closed]);
+    observer.finish(wall(), at(10_000));
+    flush(&telemetry);
+    let spans = memory.spans();
+    assert_eq!(spans.len(), 1);
+    assert_eq!(spans[0].name, "plimsoll.gate");
+    let length = spans[0].end_time.duration_since(spans[0].start_time).expect("forward");
+    assert_eq!(length.as_secs(), 10);
+}
+
+#[test]
 fn a_storm_of_throttles_is_bounded_and_the_rest_counted() {
     let bounded = TracingSettings { throttled_spans_per_s: 2.0, ..settings(0.0) };
     let (telemetry, mut observer, memory) = traced(&bounded);

@@ -143,7 +143,7 @@ pub struct LifecycleFile {
 
 impl Default for LifecycleFile {
     fn default() -> Self {
-        Self { grace_period: seconds(25) }
+        Self { grace_period: seconds(20) }
     }
 }
 

@@ -177,6 +177,24 @@ impl Keeper {
         if !matches!(change, GateChange::Opened { .. }) {
             return;
         }
+        self.end_epoch(wall, now, gate, name);
+    }
+
+    /// The process ends: so do the spans of gates that are still closed.
+    pub(in crate::telemetry) fn end_epochs(
+        &mut self,
+        wall: WallOffset,
+        now: Moment,
+        names: &HashMap<GateId, Arc<str>, IdHash>,
+    ) {
+        for gate in self.epochs.keys().copied().collect::<Vec<_>>() {
+            if let Some(name) = names.get(&gate) {
+                self.end_epoch(wall, now, gate, name);
+            }
+        }
+    }
+
+    fn end_epoch(&mut self, wall: WallOffset, now: Moment, gate: GateId, name: &Arc<str>) {
         if let Some(epoch) = self.epochs.remove(&gate) {
             self.pipeline.queue(1, |b| vec![gate_span(b, wall, now, gate, name, epoch)]);
         }
