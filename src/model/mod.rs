@@ -4,17 +4,21 @@
 //! must not know how a request is sent, where a number is exported, or what time it is now.
 
 mod answer;
+mod estimate;
 mod event;
 mod hash;
 mod hint;
 mod human;
 mod identity;
+mod limit;
 mod outcome;
+mod pace;
 mod rate;
 mod status;
 mod time;
 
 pub use answer::{Answer, AttemptRecord, Failure, FailureKind, SendOrder, Verdict};
+pub use estimate::{Estimate, EstimateSource, Interval};
 pub use event::{Event, GateChange, MessageEnd, TokenEvent};
 pub use hash::{IdHash, IdHasher};
 pub use hint::{Advice, AdviceSource, Dialect, NamedLimit, QuotaHint};
@@ -23,7 +27,9 @@ pub use identity::{
     AttemptId, CredentialId, EndpointId, Factor, GateId, Identity, MessageId, Scope, ScopeKey,
     SpanId, StreamId, StreamInfo,
 };
+pub use limit::Kind;
 pub use outcome::{MessageResult, Outcome, SkipReason};
+pub use pace::{Pace, PaceReason, PaceState};
 pub use rate::{ParseRateError, Rate};
 pub use status::{
     CredentialStatus, GateState, GateStatus, HintStatus, RunState, Status, StreamStatus,

@@ -1,13 +1,17 @@
-//! What to do about a refusal or a failure: backoff, retry budget, gates.
+//! What to do about a refusal or a failure: backoff, retry budget, gates; and at what rate to send.
 //!
-//! Pure decisions about pauses and retries. This room must not know what a stream or a request
+//! Pure decisions about pauses, retries and rates. This room must not know what a stream or a request
 //! is, nor how many there are.
 
+mod adaptive;
+mod adaptive_settings;
 mod backoff;
 mod budget;
 mod gate;
 mod settings;
 
+pub use adaptive::Adaptive;
+pub use adaptive_settings::{AdaptiveSettings, ExplorationSettings};
 pub use budget::RetryBudget;
 pub use gate::{Gate, Passage, Pause, RETRY_AFTER_OBEYED_MAX};
 pub use settings::{BackoffSettings, Jitter, PolicySettings, RetryBudgetSettings};

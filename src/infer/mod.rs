@@ -1,0 +1,9 @@
+//! The one learner: what is the limit, given what was admitted and refused?
+//!
+//! [`Learner`] keeps the record of one scope, in bounded memory and O(1) for each attempt. A fit is a
+//! [`Job`] of its own, so that it can be computed elsewhere while sending goes on. This room must
+//! not know how a rate is chosen, nor what a gate is.
+
+mod learner;
+
+pub use learner::{Decision, Job, Learner, Seen};

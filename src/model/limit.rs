@@ -1,0 +1,72 @@
+//! The kinds of rate limiter, as data: what is enforced, simulated, estimated and predicted.
+
+use std::time::Duration;
+
+use super::Rate;
+
+/// The kinds of rate limiter found in the wild. A limit, burst or window of zero counts as one
+/// (request, nanosecond): nothing could ever be admitted otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// At most `limit` in each window; windows begin at `phase + k × window` on the server's clock.
+    FixedWindow {
+        /// Requests admitted in one window.
+        limit: u64,
+        /// Length of a window.
+        window: Duration,
+        /// Where on the clock a window begins.
+        phase: Duration,
+    },
+    /// At most `limit` in every half-open interval of one `window`, wherever it begins.
+    SlidingLog {
+        /// Requests admitted in one window.
+        limit: u64,
+        /// Length of the window.
+        window: Duration,
+    },
+    /// The log's cheap cousin: this window's count plus the previous one's, weighted by how much of
+    /// it the sliding window still covers. The request itself is part of the count.
+    SlidingCounter {
+        /// What the weighted count may reach.
+        limit: u64,
+        /// Length of a window.
+        window: Duration,
+        /// Where on the clock a window begins.
+        phase: Duration,
+    },
+    /// A bucket of `burst` tokens, full at first, refilled continuously at `rate` (GCRA).
+    TokenBucket {
+        /// Refill.
+        rate: Rate,
+        /// What the bucket holds.
+        burst: u64,
+    },
+    /// Requests leave at `rate`, one by one; up to `depth` may wait for their turn, further ones are
+    /// refused (nginx `limit_req` with `burst = depth` and without `nodelay`).
+    Queue {
+        /// At which requests leave.
+        rate: Rate,
+        /// How many may wait.
+        depth: u64,
+    },
+    /// At most `limit` requests between admission and release.
+    Concurrency {
+        /// Requests at once.
+        limit: u64,
+    },
+}
+
+impl Kind {
+    /// The word for the kind in labels, status and reports.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::FixedWindow { .. } => "fixed_window",
+            Self::SlidingLog { .. } => "sliding_log",
+            Self::SlidingCounter { .. } => "sliding_counter",
+            Self::TokenBucket { .. } => "token_bucket",
+            Self::Queue { .. } => "queue",
+            Self::Concurrency { .. } => "concurrency",
+        }
+    }
+}
