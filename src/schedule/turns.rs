@@ -66,7 +66,12 @@ impl Entry {
 impl Turns {
     /// Takes the streams there are and divides `total` per second among them; what each has had so
     /// far is kept. Returns the sum of the shares, which is less where the ceilings allow no more.
-    pub fn divide(&mut self, total: f64, claims: impl IntoIterator<Item = Claim>, now: Moment) -> f64 {
+    pub fn divide(
+        &mut self,
+        total: f64,
+        claims: impl IntoIterator<Item = Claim>,
+        now: Moment,
+    ) -> f64 {
         let mut entries: Vec<Entry> = claims
             .into_iter()
             .map(|claim| match self.position(claim.stream) {
@@ -117,9 +122,8 @@ impl Turns {
             entry.lag = (entry.lag + entry.part).clamp(-LAG_MAX, LAG_MAX);
         }
         let free = || self.entries.iter().enumerate().filter(|(_, entry)| entry.is_free(at));
-        let most_urgent = |a: &(usize, &Entry), b: &(usize, &Entry)| {
-            a.1.urgency().total_cmp(&b.1.urgency())
-        };
+        let most_urgent =
+            |a: &(usize, &Entry), b: &(usize, &Entry)| a.1.urgency().total_cmp(&b.1.urgency());
         // Who has had more than is its by right waits, so that nobody runs ahead by more than one.
         let entitled = free().filter(|(_, entry)| entry.lag > 0.0).min_by(most_urgent);
         let (index, _) = entitled.or_else(|| free().min_by(most_urgent))?;
