@@ -50,6 +50,7 @@ impl Engine {
                 pace.configure(self.adaptive, terms, now, &mut self.rng);
             }
             pace.review(now, &mut self.rng);
+            // At another rate the next tick may be due already.
             wake = self.pass_ticks(gate, &mut pace, now);
             if let Some(told) = pace.tell(now) {
                 self.emit(Event::Pace(gate, Box::new(told)));
