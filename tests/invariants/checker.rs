@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll::engine::{Engine, Output, StreamPlan};
+use plimsoll::engine::{Engine, Output, Plan, StreamPlan};
 use plimsoll::model::{
-    AttemptId, AttemptRecord, Event, GateChange, GateId, MessageEnd, MessageId, Moment, Scope,
-    ScopeKey, SendOrder, StreamId, StreamInfo, Verdict, WallOffset,
+    AttemptId, AttemptRecord, Event, GateChange, GateId, MessageEnd, MessageId, Moment, Pace,
+    Scope, ScopeKey, SendOrder, StreamId, StreamInfo, Verdict, WallOffset,
 };
+use plimsoll::policy::Mode;
 use plimsoll::schedule::Arrivals;
 
 use crate::coverage::Coverage;
 use crate::scenario::Scenario;
+use crate::stream::{StreamState, ceiling_holds};
 
 /// The bound on messages that wait for a retry, per stream (engine's own, restated).
 const WAITING_MAX: u64 = 1_024;
@@ -20,29 +22,6 @@ const WAITING_MAX: u64 = 1_024;
 const OBEYED_MAX: Duration = Duration::from_secs(86_400);
 /// How often the engine's own snapshot is compared; each costs O(streams).
 const SNAPSHOT_EVERY: u64 = 256;
-
-struct StreamState {
-    info: Arc<StreamInfo>,
-    plan: StreamPlan,
-    added_at: Moment,
-    scheduled: u64,
-    sent: u64,
-    skipped: u64,
-    ended: u64,
-    messages: u64,
-    resends: u64,
-    /// The most the retry budget ever allowed, over the plans it has had.
-    budget_ratio: f64,
-    budget_reserve: f64,
-    sends: Vec<Moment>,
-    last_due: Option<Moment>,
-    rates: Vec<f64>,
-    catch_up: u32,
-    poisson: bool,
-    /// It is not in the second plan, or not the same there: after the reload its slots end.
-    retiring: bool,
-    removed: bool,
-}
 
 #[derive(Default)]
 struct GateState {
@@ -67,16 +46,9 @@ pub(crate) struct Checker<'a> {
     coverage: Coverage,
 }
 
-impl StreamState {
-    /// Whether its plan is more than a rate from the start: then arithmetic alone does not tell.
-    fn changes(&self) -> bool {
-        self.rates.len() > 1 || self.plan.schedule.ramp > Duration::ZERO || self.retiring
-    }
-}
+pub(crate) type Check = Result<(), String>;
 
-type Check = Result<(), String>;
-
-fn ensure(holds: bool, what: impl FnOnce() -> String) -> Check {
+pub(crate) fn ensure(holds: bool, what: impl FnOnce() -> String) -> Check {
     if holds { Ok(()) } else { Err(what()) }
 }
 
@@ -112,7 +84,7 @@ impl<'a> Checker<'a> {
                     self.snapshot(now, engine)?;
                 }
             }
-            Output::FetchToken(_) | Output::Drained => {}
+            Output::FetchToken(_) | Output::Fit(..) | Output::Drained => {}
         }
         Ok(())
     }
@@ -161,8 +133,9 @@ impl<'a> Checker<'a> {
         match event {
             Event::StreamAdded(info) => self.stream_added(info, now),
             Event::StreamRateChanged(id, rate) => {
-                self.refresh_plan(*id, now);
-                self.stream(*id)?.rates.push(rate.per_second());
+                let stream = self.stream(*id)?;
+                stream.last_due = None;
+                stream.rates.push(rate.per_second());
                 Ok(())
             }
             Event::StreamRemoved(id) => {
@@ -198,16 +171,30 @@ impl<'a> Checker<'a> {
                 self.draining = true;
                 Ok(())
             }
+            Event::Pace(id, pace) => self.pace(*id, pace),
+            Event::PaceRemoved(id) => {
+                let (_, gate) = self.gates.get(id).ok_or("an unknown gate")?;
+                ensure(!gate.removed, || "a removed gate had a pace".to_owned())
+            }
             Event::Token(..) => Ok(()),
         }
     }
 
+    /// Invariant 1 in what is told: never above the ceiling.
+    fn pace(&mut self, id: GateId, pace: &Pace) -> Check {
+        let (_, gate) = self.gates.get(&id).ok_or("an unknown gate")?;
+        ensure(!gate.removed, || "a removed gate has a pace".to_owned())?;
+        self.coverage.paces += 1;
+        let within = pace.rate > 0.0 && pace.rate <= pace.ceiling * (1.0 + 1e-9);
+        ensure(within, || format!("above the ceiling: {pace:?}"))
+    }
+
     fn stream_added(&mut self, info: &Arc<StreamInfo>, now: Moment) -> Check {
-        let plans = self.scenario.reload.iter().map(|(_, plan)| plan);
-        let plan = std::iter::once(&self.scenario.plan)
-            .chain(plans)
+        let plan = self
+            .plans()
             .flat_map(|plan| &plan.streams)
-            .rfind(|plan| plan.name == info.name)
+            .filter(|plan| plan.name == info.name)
+            .last()
             .ok_or("a stream that nobody planned")?
             .clone();
         let first = self.scenario.plan.streams.iter().find(|plan| plan.name == info.name);
@@ -215,7 +202,12 @@ impl<'a> Checker<'a> {
         let (ratio, reserve) = budgets.fold((0.0_f64, 0.0_f64), |(ratio, reserve), budget| {
             (ratio.max(budget.ratio), reserve.max(f64::from(budget.reserve)))
         });
-        let catch_up = first.map_or(0, |p| p.schedule.catch_up_slots);
+        let versions = || first.into_iter().chain([&plan]);
+        let adaptive = versions().filter(|p| p.mode == Mode::Adaptive).count();
+        // Streams that share a plan share the largest of their bounds.
+        let sharing = self.plans().flat_map(|plan| &plan.streams);
+        let sharing = sharing.filter(|p| p.domain == plan.domain && adaptive > 0);
+        let catch_up = versions().chain(sharing).map(|p| p.schedule.catch_up_slots).max();
         let policy = first.map_or(plan.policy, |first| {
             // Until the reload is seen, the more permissive of the two policies bounds the stream.
             let mut wide = plan.policy;
@@ -239,7 +231,9 @@ impl<'a> Checker<'a> {
             sends: Vec::new(),
             last_due: None,
             rates: vec![info.rate.per_second()],
-            catch_up: catch_up.max(plan.schedule.catch_up_slots),
+            catch_up: catch_up.unwrap_or_default(),
+            adaptive: adaptive > 0,
+            switches: adaptive == 1 && first.is_some(),
             poisson,
             retiring: self.scenario.reload.is_some(),
             removed: false,
@@ -249,10 +243,9 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    fn refresh_plan(&mut self, id: StreamId, _now: Moment) {
-        if let Some(stream) = self.streams.get_mut(&id) {
-            stream.last_due = None;
-        }
+    fn plans(&self) -> impl Iterator<Item = &'a Plan> + use<'a> {
+        let scenario = self.scenario;
+        std::iter::once(&scenario.plan).chain(scenario.reload.iter().map(|(_, plan)| plan))
     }
 
     fn sent(&mut self, order: &SendOrder) -> Check {
@@ -376,20 +369,10 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    /// Invariant 4 against arithmetic: no slot of the plan is lost, none is invented. A stream that
-    /// is held back counts its skips once a second.
+    /// Invariant 4 against arithmetic.
     fn slots_add_up(&self, now: Moment) -> Check {
-        for stream in self.streams.values().filter(|s| !s.removed && !s.poisson && !s.changes()) {
-            let rate = stream.info.rate.per_second();
-            let planned = rate * now.since(stream.added_at).as_secs_f64();
-            let scheduled = stream.scheduled as f64;
-            let uncounted = rate * 1.0 + 3.0;
-            ensure(scheduled <= planned + 2.0 && scheduled >= planned - uncounted, || {
-                let name = &stream.info.name;
-                format!("{name}: {scheduled} slots of {planned} planned at {now:?}")
-            })?;
-        }
-        Ok(())
+        let telling = |s: &&StreamState| !s.removed && !s.poisson && !s.changes();
+        self.streams.values().filter(telling).try_for_each(|stream| stream.adds_up(now))
     }
 
     fn stream(&mut self, id: StreamId) -> Result<&mut StreamState, String> {
@@ -410,30 +393,4 @@ impl<'a> Checker<'a> {
         }
         Ok(self.coverage)
     }
-}
-
-/// Invariant 1: in any window, sends ≤ slots planned in it + catch-up bound + 1.
-fn ceiling_holds(stream: &StreamState) -> Check {
-    let rate = stream.rates.iter().copied().fold(0.0, f64::max);
-    // A change of rate starts a new plan within the same window.
-    let plans = stream.rates.len() as f64;
-    for window_ms in [1_u64, 20, 300, 1_000, 10_000] {
-        let window = Duration::from_millis(window_ms);
-        let planned = (rate * window.as_secs_f64()).floor() + 1.0;
-        let most = planned * 1.0 + (f64::from(stream.catch_up) + 1.0) * plans + (plans - 1.0);
-        let mut first = 0;
-        for (i, at) in stream.sends.iter().enumerate() {
-            while at.since(stream.sends[first]) >= window {
-                first += 1;
-            }
-            let sends = (i - first + 1) as f64;
-            ensure(sends <= most, || {
-                format!(
-                    "{}: {sends} sends in {window:?} before {at:?}, most {most}",
-                    stream.info.name
-                )
-            })?;
-        }
-    }
-    Ok(())
 }

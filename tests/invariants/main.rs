@@ -6,8 +6,10 @@
 
 mod checker;
 mod coverage;
+mod pacing;
 mod run;
 mod scenario;
+mod stream;
 
 use run::run;
 use scenario::Scenario;
