@@ -64,21 +64,27 @@ impl Daemon {
         count: u64,
         linger: bool,
     ) -> Self {
+        let count = count.to_string();
+        let mut arguments = vec!["--count", &count];
+        arguments.extend(linger.then_some("--linger"));
+        Self::spawn(port, &configuration(target, tracing), &arguments)
+    }
+
+    /// `plimsoll run` with any configuration, and arguments besides those that every run has.
+    pub(crate) fn spawn(port: u16, configuration: &str, arguments: &[&str]) -> Self {
         let directory = temp_dir();
-        let file = write_file(directory.path(), "plimsoll.yaml", &configuration(target, tracing));
+        let file = write_file(directory.path(), "plimsoll.yaml", configuration);
         let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
         command
             // Whoever runs the tests may have OTEL_ variables of their own.
             .env_clear()
             .env("BENCH_TOKEN", TOKEN)
             .env("OTEL_BSP_SCHEDULE_DELAY", "100")
-            .args(["run", "--log.format", "json", "--count", &count.to_string()])
+            .args(["run", "--log.format", "json"])
+            .args(arguments)
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--config.file")
             .arg(file);
-        if linger {
-            command.arg("--linger");
-        }
         let log = directory.path().join("plimsoll.log");
         let process = Process::spawn("plimsoll", &mut command, &log);
         Self { process, port, _directory: directory }
