@@ -200,8 +200,8 @@ impl Case {
             belief,
         };
         println!("{}: {outcome:.3?}", self.name);
-        self.check(&outcome);
         retry_after_was_kept(&record);
+        self.check(&outcome);
     }
 
     fn check(&self, outcome: &Outcome) {
