@@ -6,9 +6,9 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::timers::Armed;
-use crate::infer::{Decision, Job, Learner, Seen};
+use crate::infer::{Decision, Found, Job, Learner, Seen};
 use crate::model::{
-    Answer, AttemptId, Estimate, FailureKind, GateId, Moment, Pace, Rate, SkipReason, Verdict,
+    Answer, AttemptId, FailureKind, GateId, Moment, Pace, Rate, SkipReason, Verdict,
 };
 use crate::policy::{Adaptive, AdaptiveSettings};
 use crate::schedule::{Arrivals, Claim, Schedule, ScheduleSettings, Turns};
@@ -252,13 +252,13 @@ impl GatePace {
         job
     }
 
-    pub(super) fn fitted(&mut self, estimate: Option<Estimate>, now: Moment) {
+    pub(super) fn fitted(&mut self, found: &Found, now: Moment) {
         if !self.fitting {
             return;
         }
         self.fitting = false;
-        self.learner.fitted(estimate.clone());
-        self.adaptive.estimated(estimate, now);
+        self.learner.fitted(found);
+        self.adaptive.estimated(found.estimate.clone(), now);
         self.news = true;
     }
 

@@ -195,7 +195,8 @@ pub(super) fn bucket(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
             }
             let (dt, dn) = (p.t - before.t, p.n - before.n);
             let per_request = rate * dt / dn.max(1.0);
-            let from_full = if dn < 1.0 { 0.0 } else { 1.0 + (dn - 1.0) * (1.0 - per_request).max(0.0) };
+            let from_full =
+                if dn < 1.0 { 0.0 } else { 1.0 + (dn - 1.0) * (1.0 - per_request).max(0.0) };
             missing = (missing + dn - rate * dt).max(from_full);
             bounds.used(missing, 1.0);
         }

@@ -252,7 +252,13 @@ struct LimitPoint {
 impl Limit {
     /// A whole number of requests.
     fn whole(bounds: &Bounds) -> Self {
-        Self::weigh(bounds, bounds.floor, (bounds.roof() - 1.0).min(bounds.floor * 20.0), 0.5, |_| 1.0)
+        Self::weigh(
+            bounds,
+            bounds.floor,
+            (bounds.roof() - 1.0).min(bounds.floor * 20.0),
+            0.5,
+            |_| 1.0,
+        )
     }
 
     /// Any number of tokens; one second's worth of the refill is what vendors like.
@@ -283,7 +289,8 @@ impl Limit {
         let mut weights = [0.0; STEPS as usize];
         for (i, weight) in weights.iter_mut().enumerate() {
             let limit = low + step * (i as f64 + 0.5);
-            *weight = ln_phi((limit - bounds.floor + half) / blur) * bounds.witnesses.clamp(1.0, 8.0)
+            *weight = ln_phi((limit - bounds.floor + half) / blur)
+                * bounds.witnesses.clamp(1.0, 8.0)
                 + (prior(limit) * step / limit / LIMIT_RANGE).ln();
             *weight += bounds.steady.as_ref().map_or(0.0, |s| s.ln_admitted(limit));
             for (roof, blur) in &bounds.roofs {
@@ -325,7 +332,8 @@ fn ln_phi(z: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * z.abs());
     let poly = t
         * (0.319_381_53
-            + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
+            + t * (-0.356_563_782
+                + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
     let tail = (-z * z / 2.0).exp() * 0.398_942_28 * poly;
     (if z >= 0.0 { 1.0 - tail } else { tail }).max(1e-12).ln()
 }
@@ -368,7 +376,11 @@ pub(super) fn summary(
         .filter(|m| m.kind.as_str() == kind)
         .max_by(|a, b| a.weight.total_cmp(&b.weight))?;
     Some(Estimate {
-        rate: Interval { value, low: quantile(0.025)?.0, high: quantile(0.975).map_or(value, |p| p.0) },
+        rate: Interval {
+            value,
+            low: quantile(0.025)?.0,
+            high: quantile(0.975).map_or(value, |p| p.0),
+        },
         cautious: quantile(0.1)?.0,
         limiter: likeliest.kind,
         confidence,

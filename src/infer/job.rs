@@ -20,7 +20,7 @@ pub struct Job {
 }
 
 /// What a fit found.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     /// What is believed about the limit; `None`: the record does not tell.
     pub estimate: Option<Estimate>,

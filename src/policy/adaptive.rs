@@ -52,9 +52,13 @@ pub struct Adaptive {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mode {
     /// The rate rises by this share in a second.
-    Seek { growth: f64 },
+    Seek {
+        growth: f64,
+    },
     Hold,
-    Explore { growth: f64 },
+    Explore {
+        growth: f64,
+    },
 }
 
 impl Adaptive {
