@@ -220,7 +220,7 @@ impl GateTable {
             outbox.push_back(Output::Event(Event::Gate(id, GateChange::Violated)));
         }
         if resume {
-            entry.gate.resume_sent(attempt);
+            entry.gate.resume_sent(attempt, now);
             outbox.push_back(Output::Event(Event::Gate(id, GateChange::HalfOpen)));
         }
     }

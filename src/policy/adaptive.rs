@@ -20,7 +20,9 @@ const FIRST_GROWTH: f64 = 0.139;
 /// A rate that nobody minds, per second: the first is not lower, unless the ceiling is.
 const HARMLESS: f64 = 1.0;
 /// An estimate whose ends are closer than this is known well enough to be held.
-const KNOWN: f64 = 1.04;
+const KNOWN: f64 = 1.012;
+/// So is one whose cautious rate is so close to its value.
+const CLOSE: f64 = 0.99;
 /// A search from the low end of an estimate reaches its far end in about this long, in seconds ...
 const SEEK_S: f64 = 20.0;
 /// ... but rises no faster and no slower than this, per second.
@@ -186,7 +188,7 @@ impl Adaptive {
         let Some(estimate) = &self.estimate else { return };
         let rate = estimate.rate;
         let base = estimate.cautious;
-        if rate.spread() <= KNOWN || base >= 0.985 * rate.value {
+        if rate.spread() <= KNOWN || base >= rate.value * CLOSE {
             let kind = estimate.limiter;
             self.shadow.adopt((estimate.confidence > CONFIDENT).then_some(kind));
             self.turn(Mode::Hold, base * (1.0 - self.settings.margin), PaceReason::Estimated, now);

@@ -10,6 +10,7 @@ mod budget;
 mod gate;
 mod settings;
 mod shadow;
+mod silence;
 
 pub use adaptive::Adaptive;
 pub use adaptive_settings::{AdaptiveSettings, ExplorationSettings};
