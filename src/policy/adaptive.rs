@@ -8,8 +8,11 @@
 use std::time::Duration;
 
 use super::adaptive_settings::AdaptiveSettings;
+use super::exploration::Exploration;
+use super::hints::HintGuard;
+use super::latency::Latency;
 use super::shadow::Shadow;
-use crate::model::{Answer, Estimate, Kind, Moment, Pace, PaceReason, PaceState};
+use crate::model::{Answer, Estimate, Kind, Moment, Pace, PaceReason, PaceState, Verdict};
 
 /// How often a rate that rises is raised.
 const STEP: Duration = Duration::from_millis(250);
@@ -27,9 +30,18 @@ const CLOSE: f64 = 0.99;
 const SEEK_S: f64 = 20.0;
 /// ... but rises no faster and no slower than this, per second.
 const GROWTH: (f64, f64) = (0.004, 0.1);
-
 /// A kind is believed from here on.
 const CONFIDENT: f64 = 0.8;
+/// Where a search begins when the limit turns out to be another than was believed.
+const RESTART: f64 = 0.35;
+/// A rate at which a refusal came while it was held is held at most so much of, whatever the estimate.
+const BELOW_A_TRIP: f64 = 0.985;
+/// An estimate that moves by more than this is another limit.
+const MOVED: f64 = 0.07;
+/// How long a rate that was held too high is held lower before it may rise again, and by how much.
+const FORGIVE: (Duration, f64) = (Duration::from_secs(300), 1.01);
+/// How fast the rate rises above a limit that has risen, per second.
+const RISE: f64 = 0.02;
 
 /// The policy of one scope.
 #[derive(Clone, Debug)]
@@ -45,22 +57,22 @@ pub struct Adaptive {
     next_step: Moment,
     estimate: Option<Estimate>,
     shadow: Shadow,
-    /// When the present mode began.
-    since: Moment,
-    /// What the latest pause cost.
-    pause: Duration,
+    exploration: Exploration,
+    hints: HintGuard,
+    latency: Latency,
+    /// What the latest refusal found: the mode, and the rate.
+    tripped: Option<(Mode, f64)>,
+    /// The share of the estimate's rate that is held; less than 1 after refusals that the estimate does
+    /// not explain.
+    trust: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mode {
     /// The rate rises by this share in a second.
-    Seek {
-        growth: f64,
-    },
+    Seek { growth: f64 },
     Hold,
-    Explore {
-        growth: f64,
-    },
+    Explore { growth: f64 },
 }
 
 impl Adaptive {
@@ -72,20 +84,22 @@ impl Adaptive {
         remembered: Option<Estimate>,
         now: Moment,
     ) -> Self {
-        let first = (ceiling * FIRST_SHARE).max(HARMLESS).min(ceiling);
         let mut policy = Self {
             settings,
             ceiling,
             mode: Mode::Seek { growth: FIRST_GROWTH },
             closed: false,
-            rate: first,
+            rate: (ceiling * FIRST_SHARE).max(HARMLESS).min(ceiling),
             reason: PaceReason::Start,
             changed_at: now,
             next_step: now + STEP,
             estimate: None,
             shadow: Shadow::default(),
-            since: now,
-            pause: Duration::ZERO,
+            exploration: Exploration::default(),
+            hints: HintGuard::default(),
+            latency: Latency::default(),
+            tripped: None,
+            trust: 1.0,
         };
         if remembered.is_some() {
             policy.estimated(remembered, now);
@@ -101,13 +115,21 @@ impl Adaptive {
             self.ceiling = ceiling;
             self.changed_at = now;
             self.reason = PaceReason::Ceiling;
+            // A rate that was cut to the old ceiling may follow the estimate again.
+            if self.mode == Mode::Hold {
+                self.rate = self.held_rate().unwrap_or(self.rate);
+            }
         }
     }
 
     /// The rate to pace at, all streams together, per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        self.rate.min(self.ceiling)
+        let rate = self.rate.min(self.ceiling) * self.latency.share();
+        match self.mode {
+            Mode::Hold => rate,
+            Mode::Seek { .. } | Mode::Explore { .. } => rate.min(self.hints.rate_max()),
+        }
     }
 
     /// When [`Self::review`] is due.
@@ -118,31 +140,66 @@ impl Adaptive {
 
     /// Time has passed: true when the rate, or the state, is another than before.
     pub fn review(&mut self, now: Moment) -> bool {
+        self.hints.review(now);
         if self.closed || now < self.next_step {
             return false;
         }
-        let late = now.since(self.next_step).min(STEP);
-        let dt = (STEP + late).as_secs_f64();
+        let dt = (STEP + now.since(self.next_step).min(STEP)).as_secs_f64();
         self.next_step = now + STEP;
         match self.mode {
-            Mode::Seek { growth } | Mode::Explore { growth } => {
-                if self.rate >= self.ceiling {
-                    self.rate = self.ceiling;
-                    return false;
+            Mode::Seek { growth } => self.climb(growth, dt, now),
+            Mode::Explore { growth } => {
+                let passed = self.estimate.as_ref().is_some_and(|e| self.rate > e.rate.high * 1.03);
+                if passed {
+                    self.estimate = None;
+                    self.shadow.adopt(None);
+                    self.exploration.ended(now, Duration::ZERO, &self.settings);
+                    self.turn(Mode::Seek { growth: RISE }, self.rate, PaceReason::LimitRose, now);
                 }
-                self.rate = (self.rate * (growth * dt).exp()).min(self.ceiling);
-                self.reason = PaceReason::Admitted;
-                self.changed_at = now;
-                true
+                self.climb(growth, dt, now) || passed
             }
-            Mode::Hold => false,
+            Mode::Hold => self.review_held(now),
         }
+    }
+
+    fn climb(&mut self, growth: f64, dt: f64, now: Moment) -> bool {
+        // Above what hints allow there is nothing to find out.
+        let top = self.ceiling.min(self.hints.rate_max().max(self.rate));
+        let risen = (self.rate * (growth * dt).exp()).min(top);
+        let changed = risen != self.rate;
+        if changed {
+            self.rate = risen;
+            self.reason = PaceReason::Admitted;
+            self.changed_at = now;
+        }
+        changed
+    }
+
+    fn review_held(&mut self, now: Moment) -> bool {
+        self.next_step = now + Duration::from_secs(1);
+        if self.trust < 1.0 && now.since(self.changed_at) >= FORGIVE.0 {
+            self.trust = (self.trust * FORGIVE.1).min(1.0);
+            if let Some(rate) = self.held_rate() {
+                self.turn(Mode::Hold, rate, PaceReason::Admitted, now);
+                return true;
+            }
+        }
+        let hinted = self.hints.trusted() == Some(true);
+        if hinted || self.rate >= self.ceiling || !self.exploration.is_due(now, &self.settings) {
+            return false;
+        }
+        let Some(estimate) = &self.estimate else { return false };
+        // Three percent more are noticed in two windows.
+        let growth = 0.03 / (2.0 * window_s(&estimate.limiter)).max(10.0);
+        self.exploration.began();
+        self.turn(Mode::Explore { growth }, self.rate, PaceReason::Explored, now);
+        true
     }
 
     /// Whether the learned model says that the server would refuse now.
     #[must_use]
     pub fn vetoes(&self, now: Moment) -> bool {
-        self.mode == Mode::Hold && self.shadow.vetoes(now)
+        self.hints.vetoes(now) || (self.mode == Mode::Hold && self.shadow.vetoes(now))
     }
 
     /// Requests in flight that a recognised concurrency limit allows.
@@ -158,11 +215,19 @@ impl Adaptive {
     /// A request goes out: of an adaptive stream, or of another that shares the limit.
     pub fn sent(&mut self, now: Moment) {
         self.shadow.sent(now);
+        self.hints.sent();
     }
 
     /// An attempt ended. `later`: requests of the scope that were sent after this one.
     pub fn answered(&mut self, answer: &Answer, later: u64, now: Moment) {
-        let _ = (answer, later, now);
+        self.hints.answered(answer, later, now);
+        match answer.verdict {
+            Verdict::Throttled => self.exploration.refused(),
+            Verdict::Accepted => {
+                self.latency.answered(answer, self.settings.latency_max, now);
+            }
+            _ => {}
+        }
     }
 
     /// A throttle closed the gate: a new epoch.
@@ -171,34 +236,64 @@ impl Adaptive {
             return;
         }
         self.closed = true;
-        let mode = Mode::Seek { growth: GROWTH.0 };
-        self.turn(mode, self.rate() * 0.7, PaceReason::Throttled, now);
+        let rate = self.rate();
+        self.tripped = Some((self.mode, rate));
+        self.turn(Mode::Seek { growth: GROWTH.0 }, rate * 0.7, PaceReason::Throttled, now);
     }
 
     /// The gate opened after it had held traffic for so long.
     pub fn opened(&mut self, held: Duration, now: Moment) {
         self.closed = false;
-        self.pause = held;
         self.next_step = now + STEP;
+        self.exploration.ended(now, held, &self.settings);
     }
 
     /// A fit came back; `None`: the record does not tell.
     pub fn estimated(&mut self, estimate: Option<Estimate>, now: Moment) {
-        self.estimate = estimate;
-        let Some(estimate) = &self.estimate else { return };
+        let before = std::mem::replace(&mut self.estimate, estimate);
+        let tripped = self.tripped.take();
+        let Some(estimate) = &self.estimate else {
+            self.shadow.adopt(None);
+            if let (Some(_), Some((_, rate))) = (before, tripped) {
+                // What was believed is no longer true, and nothing else is known yet.
+                self.trust = 1.0;
+                let growth = (1.1 / RESTART).ln() / SEEK_S;
+                self.turn(Mode::Seek { growth }, rate * RESTART, PaceReason::LimitFell, now);
+            }
+            return;
+        };
+        let reason = before.map_or(PaceReason::Estimated, |old| {
+            match estimate.rate.value / old.rate.value {
+                _ if old.rate.spread() > 1.0 + MOVED => PaceReason::Estimated,
+                moved if moved < 1.0 - MOVED => PaceReason::LimitFell,
+                moved if moved > 1.0 + MOVED => PaceReason::LimitRose,
+                _ => PaceReason::Estimated,
+            }
+        });
         let rate = estimate.rate;
-        let base = estimate.cautious;
-        if rate.spread() <= KNOWN || base >= rate.value * CLOSE {
-            let kind = estimate.limiter;
-            self.shadow.adopt((estimate.confidence > CONFIDENT).then_some(kind));
-            self.turn(Mode::Hold, base * (1.0 - self.settings.margin), PaceReason::Estimated, now);
-        } else {
+        if rate.spread() > KNOWN && estimate.cautious < rate.value * CLOSE {
             let start = rate.low.max(rate.value * 0.3);
             let growth = (1.25 * rate.value / start).ln() / SEEK_S;
             let mode = Mode::Seek { growth: growth.clamp(GROWTH.0, GROWTH.1) };
             self.shadow.adopt(None);
-            self.turn(mode, start, PaceReason::Estimated, now);
+            self.turn(mode, start, reason, now);
+            return;
         }
+        let believed = estimate.confidence > CONFIDENT;
+        self.shadow.adopt(believed.then_some(estimate.limiter));
+        if reason != PaceReason::Estimated {
+            self.trust = 1.0;
+        }
+        let held = estimate.cautious * (1.0 - self.settings.margin);
+        if let Some((Mode::Hold, tripped)) = tripped {
+            self.trust = self.trust.min(BELOW_A_TRIP * tripped / held);
+        }
+        self.turn(Mode::Hold, held * self.trust, reason, now);
+    }
+
+    fn held_rate(&self) -> Option<f64> {
+        let estimate = self.estimate.as_ref()?;
+        Some(estimate.cautious * (1.0 - self.settings.margin) * self.trust)
     }
 
     fn turn(&mut self, mode: Mode, rate: f64, reason: PaceReason, now: Moment) {
@@ -206,7 +301,6 @@ impl Adaptive {
         self.rate = rate.min(self.ceiling);
         self.reason = reason;
         self.changed_at = now;
-        self.since = now;
         self.next_step = now + STEP;
     }
 
@@ -215,20 +309,36 @@ impl Adaptive {
     pub fn pace(&self) -> Pace {
         let state = match self.mode {
             _ if self.closed => PaceState::Paused,
-            Mode::Seek { .. } if self.rate >= self.ceiling => PaceState::Ceiling,
+            Mode::Hold | Mode::Seek { .. } if self.rate >= self.ceiling => PaceState::Ceiling,
             Mode::Seek { .. } => PaceState::Seeking,
             Mode::Hold => PaceState::Holding,
             Mode::Explore { .. } => PaceState::Exploring,
+        };
+        let (reason, changed_at) = match self.latency.slowed_at() {
+            Some(at) => (PaceReason::Latency, at),
+            None => (self.reason, self.changed_at),
         };
         Pace {
             state,
             rate: self.rate(),
             ceiling: self.ceiling,
-            reason: self.reason,
-            changed_at: self.changed_at,
+            reason,
+            changed_at,
             estimate: self.estimate.clone(),
-            hints_trusted: None,
+            hints_trusted: self.hints.trusted(),
             in_flight_max: self.in_flight_max(),
         }
+    }
+}
+
+/// The time over which a limiter counts, in seconds.
+fn window_s(kind: &Kind) -> f64 {
+    match kind {
+        Kind::FixedWindow { window, .. }
+        | Kind::SlidingLog { window, .. }
+        | Kind::SlidingCounter { window, .. } => window.as_secs_f64(),
+        Kind::TokenBucket { rate, burst } => *burst as f64 / rate.per_second(),
+        Kind::Queue { rate, depth } => *depth as f64 / rate.per_second(),
+        Kind::Concurrency { .. } => 0.0,
     }
 }

@@ -33,6 +33,6 @@ impl Default for AdaptiveSettings {
 
 impl Default for ExplorationSettings {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(480), share: 0.03, throttled_per_hour: 1_000 }
+        Self { interval: Duration::from_secs(300), share: 0.03, throttled_per_hour: 5_000 }
     }
 }

@@ -1,0 +1,105 @@
+//! What quota hints allow, as long as they are believed.
+//!
+//! A hint is as old as its answer: what was sent since has to be taken off what it says is left. A
+//! refusal while plenty was left by that reckoning is a lie; two of them, in different epochs, and the
+//! hints are not believed again.
+
+use crate::model::{Answer, Moment, QuotaHint, Verdict};
+
+/// Lies until hints are distrusted.
+const LIES_MAX: u32 = 2;
+/// A refusal with more than this share of the limit left (and more than so many requests) is a lie.
+const PLENTY: (f64, f64) = (0.1, 3.0);
+
+/// The latest hints, and what they are worth.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HintGuard {
+    latest: Option<Latest>,
+    lies: u32,
+    /// Refusals that follow one another are one lesson.
+    refusing: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    /// When the request was sent that was answered with it.
+    sent_at: Moment,
+    limit: f64,
+    /// What is left, less what was sent since; negative when more was sent than was left.
+    left: f64,
+    reset_at: Option<Moment>,
+    heard_at: Moment,
+}
+
+impl HintGuard {
+    /// Whether hints are believed; `None`: there has been none.
+    pub(super) fn trusted(&self) -> Option<bool> {
+        self.latest.map(|_| self.lies < LIES_MAX)
+    }
+
+    fn believed(&self) -> Option<&Latest> {
+        self.latest.as_ref().filter(|_| self.lies < LIES_MAX)
+    }
+
+    pub(super) fn sent(&mut self) {
+        if let Some(latest) = &mut self.latest {
+            latest.left -= 1.0;
+        }
+    }
+
+    /// The reset has come: one request may ask.
+    pub(super) fn review(&mut self, now: Moment) {
+        if let Some(latest) = &mut self.latest
+            && latest.reset_at.is_some_and(|at| at <= now)
+        {
+            latest.reset_at = None;
+            latest.left = latest.left.max(1.0);
+        }
+    }
+
+    /// `later`: requests that were sent after the one that was answered.
+    pub(super) fn answered(&mut self, answer: &Answer, later: u64, now: Moment) {
+        let throttled = answer.verdict == Verdict::Throttled;
+        if throttled && !self.refusing {
+            self.refusing = true;
+            let had = self.latest.map(|l| (l.left + later as f64 + 1.0, l.limit));
+            if had.is_some_and(|(left, limit)| left > (limit * PLENTY.0).max(PLENTY.1)) {
+                self.lies += 1;
+            }
+        }
+        if answer.verdict == Verdict::Accepted {
+            self.refusing = false;
+        }
+        let Some((hint, limit, remaining)) = tightest(&answer.hints) else { return };
+        if self.latest.is_some_and(|latest| latest.sent_at > answer.sent_at) {
+            return;
+        }
+        let heard_at = answer.headers_at.unwrap_or(now);
+        self.latest = Some(Latest {
+            sent_at: answer.sent_at,
+            limit,
+            left: remaining - later as f64,
+            reset_at: hint.reset.map(|reset| heard_at + reset).filter(|at| *at > now),
+            heard_at,
+        });
+    }
+
+    /// Whether nothing is left before the reset.
+    pub(super) fn vetoes(&self, now: Moment) -> bool {
+        self.believed().is_some_and(|l| l.left < 1.0 && l.reset_at.is_some_and(|at| now < at))
+    }
+
+    /// The rate at which what is left lasts until the reset, per second.
+    pub(super) fn rate_max(&self) -> f64 {
+        let Some(latest) = self.believed() else { return f64::INFINITY };
+        let Some(reset_at) = latest.reset_at else { return f64::INFINITY };
+        let until = reset_at.since(latest.heard_at).as_secs_f64();
+        (latest.left.max(0.0) + 1.0) / until.max(1e-6)
+    }
+}
+
+/// The quota of which the smallest share is left.
+fn tightest(hints: &[QuotaHint]) -> Option<(&QuotaHint, f64, f64)> {
+    let stated = hints.iter().filter_map(|h| Some((h, h.limit? as f64, h.remaining? as f64)));
+    stated.min_by(|a, b| (a.2 / a.1.max(1.0)).total_cmp(&(b.2 / b.1.max(1.0))))
+}
