@@ -3,7 +3,7 @@
 use super::families::Latency;
 use super::fit::{Fit, contradicted, summary};
 use super::record::Record;
-use crate::model::{Estimate, EstimateSource, Moment};
+use crate::model::{Estimate, EstimateSource, Kind, Moment};
 
 /// How long before a trip matters, in seconds.
 const REACH_S: f64 = 310.0;
@@ -13,7 +13,10 @@ const REACH_S: f64 = 310.0;
 pub struct Job {
     record: Record,
     latency: Latency,
-    prior: Option<Estimate>,
+    /// The limiter that was believed in before the limit changed: its kind and window stay likely.
+    inherited: Option<Kind>,
+    /// What is believed now.
+    believed: Option<Kind>,
     /// Where the record begins that matters.
     since: f64,
     at: Moment,
@@ -32,12 +35,13 @@ impl Job {
     pub(super) fn new(
         record: Record,
         latency: Latency,
-        prior: Option<Estimate>,
+        inherited: Option<Kind>,
+        believed: Option<Kind>,
         at: Moment,
     ) -> Self {
         // What went before the oldest trip that is remembered, as far as a window may reach back.
         let since = record.trips.first().map_or(f64::NEG_INFINITY, |trip| trip.t - REACH_S);
-        Self { record, latency, prior, since, at }
+        Self { record, latency, inherited, believed, since, at }
     }
 
     /// Computes it. Some milliseconds.
@@ -46,11 +50,12 @@ impl Job {
         let mut forget_before = None;
         loop {
             let record = self.record.excerpt(forget_before.unwrap_or(self.since));
-            let fit = Fit { record: &record, latency: self.latency, prior: self.prior.as_ref() };
+            let inherited = self.inherited.or(self.believed.filter(|_| forget_before.is_some()));
+            let fit = Fit { record: &record, latency: self.latency, inherited };
             let Some(mut members) = fit.members() else {
                 return Found { estimate: None, forget_before };
             };
-            if record.trips.len() > 1 && contradicted(&members) {
+            if record.trips.len() > 1 && contradicted(&members, record.trips.len()) {
                 forget_before = Some(record.trips[0].t);
                 continue;
             }

@@ -5,13 +5,15 @@ use std::collections::VecDeque;
 use super::families::Latency;
 use super::job::{Found, Job};
 use super::record::{Note, Record};
-use crate::model::{AttemptId, Estimate, Moment, QuotaHint};
+use crate::model::{AttemptId, Estimate, Kind, Moment, QuotaHint};
 
 /// An attempt that is unanswered for this long no longer holds up the ones sent after it; it counts
 /// as admitted, because a refusal is fast.
 const PATIENCE_S: f64 = 5.0;
 /// Latencies that are remembered.
 const LATENCIES: usize = 1_024;
+/// A limiter that is believed in more than this is remembered when its numbers change.
+const SURE: f64 = 0.9;
 /// Hints between two fits, at least.
 const NOTES_PER_FIT: u32 = 12;
 
@@ -44,7 +46,10 @@ pub struct Learner {
     /// Requests whose turn in the record has not come, in order of sending.
     pending: VecDeque<Pending>,
     latencies: Latencies,
-    prior: Option<Estimate>,
+    /// What is believed, and what was before the limit changed the last time (or the daemon
+    /// started).
+    believed: Option<Estimate>,
+    inherited: Option<Kind>,
     /// When the latest refusal was heard of: what was sent before it knew nothing of it.
     heard_at: f64,
     /// A trip has been recorded since the latest fit.
@@ -74,7 +79,8 @@ impl Learner {
             record: Record::new(0.0),
             pending: VecDeque::new(),
             latencies: Latencies::default(),
-            prior,
+            inherited: prior.as_ref().map(|estimate| estimate.limiter),
+            believed: prior,
             heard_at: f64::NEG_INFINITY,
             tripped: false,
             notes_since_fit: 0,
@@ -152,16 +158,20 @@ impl Learner {
         }
         self.tripped = false;
         self.notes_since_fit = 0;
-        Some(Job::new(self.record.clone(), self.latencies.summary(), self.prior.clone(), now))
+        let believed = self.believed.as_ref().filter(|e| e.confidence > SURE).map(|e| e.limiter);
+        let latency = self.latencies.summary();
+        Some(Job::new(self.record.clone(), latency, self.inherited, believed, now))
     }
 
     /// What a fit found.
     pub fn fitted(&mut self, found: &Found) {
         if let Some(t) = found.forget_before {
             self.record.forget_before(t);
+            let sure = self.believed.as_ref().filter(|e| e.confidence > SURE);
+            self.inherited = sure.map_or(self.inherited, |e| Some(e.limiter));
         }
         if found.estimate.is_some() {
-            self.prior.clone_from(&found.estimate);
+            self.believed.clone_from(&found.estimate);
         }
     }
 }

@@ -34,6 +34,8 @@ const GROWTH: (f64, f64) = (0.004, 0.1);
 const CONFIDENT: f64 = 0.8;
 /// Where a search begins when the limit turns out to be another than was believed.
 const RESTART: f64 = 0.35;
+/// How long the way back takes after a refusal that was not to be expected, in seconds.
+const RETURN_S: f64 = 15.0;
 /// A rate at which a refusal came while it was held is held at most so much of, whatever the estimate.
 const BELOW_A_TRIP: f64 = 0.985;
 /// An estimate that moves by more than this is another limit.
@@ -69,10 +71,15 @@ pub struct Adaptive {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mode {
-    /// The rate rises by this share in a second.
-    Seek { growth: f64 },
+    /// The rate rises by this share in a second; up to the target, where it is held, if there is one.
+    Seek {
+        growth: f64,
+        target: Option<f64>,
+    },
     Hold,
-    Explore { growth: f64 },
+    Explore {
+        growth: f64,
+    },
 }
 
 impl Adaptive {
@@ -87,7 +94,7 @@ impl Adaptive {
         let mut policy = Self {
             settings,
             ceiling,
-            mode: Mode::Seek { growth: FIRST_GROWTH },
+            mode: Mode::Seek { growth: FIRST_GROWTH, target: None },
             closed: false,
             rate: (ceiling * FIRST_SHARE).max(HARMLESS).min(ceiling),
             reason: PaceReason::Start,
@@ -147,14 +154,21 @@ impl Adaptive {
         let dt = (STEP + now.since(self.next_step).min(STEP)).as_secs_f64();
         self.next_step = now + STEP;
         match self.mode {
-            Mode::Seek { growth } => self.climb(growth, dt, now),
+            Mode::Seek { growth, target } => {
+                let changed = self.climb(growth, dt, now);
+                if let Some(target) = target.filter(|target| self.rate >= *target) {
+                    self.turn(Mode::Hold, target, PaceReason::Admitted, now);
+                }
+                changed
+            }
             Mode::Explore { growth } => {
                 let passed = self.estimate.as_ref().is_some_and(|e| self.rate > e.rate.high * 1.03);
                 if passed {
                     self.estimate = None;
                     self.shadow.adopt(None);
                     self.exploration.ended(now, Duration::ZERO, &self.settings);
-                    self.turn(Mode::Seek { growth: RISE }, self.rate, PaceReason::LimitRose, now);
+                    let mode = Mode::Seek { growth: RISE, target: None };
+                    self.turn(mode, self.rate, PaceReason::LimitRose, now);
                 }
                 self.climb(growth, dt, now) || passed
             }
@@ -192,6 +206,7 @@ impl Adaptive {
         // Three percent more are noticed in two windows.
         let growth = 0.03 / (2.0 * window_s(&estimate.limiter)).max(10.0);
         self.exploration.began();
+        self.shadow.adopt(None);
         self.turn(Mode::Explore { growth }, self.rate, PaceReason::Explored, now);
         true
     }
@@ -199,7 +214,7 @@ impl Adaptive {
     /// Whether the learned model says that the server would refuse now.
     #[must_use]
     pub fn vetoes(&self, now: Moment) -> bool {
-        self.hints.vetoes(now) || (self.mode == Mode::Hold && self.shadow.vetoes(now))
+        self.hints.vetoes(now) || self.shadow.vetoes(now)
     }
 
     /// Requests in flight that a recognised concurrency limit allows.
@@ -238,7 +253,8 @@ impl Adaptive {
         self.closed = true;
         let rate = self.rate();
         self.tripped = Some((self.mode, rate));
-        self.turn(Mode::Seek { growth: GROWTH.0 }, rate * 0.7, PaceReason::Throttled, now);
+        let mode = Mode::Seek { growth: GROWTH.0, target: None };
+        self.turn(mode, rate * 0.7, PaceReason::Throttled, now);
     }
 
     /// The gate opened after it had held traffic for so long.
@@ -257,8 +273,8 @@ impl Adaptive {
             if let (Some(_), Some((_, rate))) = (before, tripped) {
                 // What was believed is no longer true, and nothing else is known yet.
                 self.trust = 1.0;
-                let growth = (1.1 / RESTART).ln() / SEEK_S;
-                self.turn(Mode::Seek { growth }, rate * RESTART, PaceReason::LimitFell, now);
+                let mode = Mode::Seek { growth: (1.1 / RESTART).ln() / SEEK_S, target: None };
+                self.turn(mode, rate * RESTART, PaceReason::LimitFell, now);
             }
             return;
         };
@@ -274,7 +290,8 @@ impl Adaptive {
         if rate.spread() > KNOWN && estimate.cautious < rate.value * CLOSE {
             let start = rate.low.max(rate.value * 0.3);
             let growth = (1.25 * rate.value / start).ln() / SEEK_S;
-            let mode = Mode::Seek { growth: growth.clamp(GROWTH.0, GROWTH.1) };
+            let growth = growth.clamp(GROWTH.0, GROWTH.1);
+            let mode = Mode::Seek { growth, target: None };
             self.shadow.adopt(None);
             self.turn(mode, start, reason, now);
             return;
@@ -285,10 +302,17 @@ impl Adaptive {
             self.trust = 1.0;
         }
         let held = estimate.cautious * (1.0 - self.settings.margin);
-        if let Some((Mode::Hold, tripped)) = tripped {
-            self.trust = self.trust.min(BELOW_A_TRIP * tripped / held);
-        }
-        self.turn(Mode::Hold, held * self.trust, reason, now);
+        let Some((Mode::Hold, tripped)) = tripped else {
+            self.turn(Mode::Hold, held * self.trust, reason, now);
+            return;
+        };
+        // A refusal where none was to be expected: the limit may have fallen, far below what the
+        // record of better times suggests. It shows on the way back to the rate that was held.
+        self.trust = self.trust.min(BELOW_A_TRIP * tripped / held);
+        let target = held * self.trust;
+        let growth = -RESTART.ln() / RETURN_S;
+        let mode = Mode::Seek { growth, target: Some(target) };
+        self.turn(mode, target * RESTART, reason, now);
     }
 
     fn held_rate(&self) -> Option<f64> {
