@@ -258,7 +258,9 @@ impl GatePace {
         }
         self.fitting = false;
         self.learner.fitted(found);
-        self.adaptive.estimated(found.estimate.clone(), now);
+        if found.news {
+            self.adaptive.estimated(found.estimate.clone(), now);
+        }
         self.news = true;
     }
 

@@ -54,6 +54,25 @@ pub(super) struct Member {
     pub(super) weight: f64,
 }
 
+/// Windows that a limiter may have, each with the logarithm of its prior and, where it stands for its
+/// neighbours, how far it is to the next (as a logarithm of their ratio).
+pub(super) fn window_candidates() -> impl Iterator<Item = (f64, f64, f64)> {
+    let step = (WINDOW_MAX / WINDOW_MIN).ln() / f64::from(UNROUND_STEPS);
+    let unround = (0..UNROUND_STEPS).map(move |i| {
+        let window = WINDOW_MIN * (step * (f64::from(i) + 0.5)).exp();
+        // Windows of less than a second are rare, and the shorter the rarer.
+        let share = UNROUND / f64::from(UNROUND_STEPS) * window.min(1.0);
+        (window, share.ln(), step)
+    });
+    ROUND.iter().map(|(window, share)| (*window, share.ln(), 0.0)).chain(unround)
+}
+
+/// The even rate at which a bucket of few tokens is never found empty under jitter.
+pub(super) fn even(rate: f64, burst: f64, latency: &Latency) -> f64 {
+    let spare = (burst - 1.0).max(0.0) / rate;
+    1.0 / (1.0 / rate + (latency.jitter_max - spare).max(0.0))
+}
+
 /// A fit of one record.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fit<'a> {
@@ -86,15 +105,7 @@ impl Fit<'_> {
     }
 
     fn windows(&self, members: &mut Vec<Member>) {
-        let step = (WINDOW_MAX / WINDOW_MIN).ln() / f64::from(UNROUND_STEPS);
-        let unround = (0..UNROUND_STEPS).map(|i| {
-            let window = WINDOW_MIN * (step * (f64::from(i) + 0.5)).exp();
-            // Windows of less than a second are rare, and the shorter the rarer.
-            let share = UNROUND / f64::from(UNROUND_STEPS) * window.min(1.0);
-            (window, share.ln(), step)
-        });
-        let round = ROUND.iter().map(|(window, share)| (*window, share.ln(), 0.0));
-        let candidates: Vec<_> = round.chain(unround).collect();
+        let candidates: Vec<_> = window_candidates().collect();
         self.logs(&candidates, members);
         self.fixed(&candidates, members);
     }
@@ -191,18 +202,12 @@ impl Fit<'_> {
 
     fn bucket_member(&self, rate: f64, step: f64, limit: &Limit, weight: f64) -> Option<Member> {
         let burst = limit.value.max(1.0);
-        let lasting = self.even(rate, burst);
+        let lasting = even(rate, burst, &self.latency);
         let kind = Kind::TokenBucket {
             rate: Rate::from_per_second(rate)?,
             burst: burst.round().max(1.0) as u64,
         };
         Some(Member { kind, rate: lasting, spread: lasting * step / 3.0, weight })
-    }
-
-    /// The even rate at which a bucket of few tokens is never found empty under jitter.
-    fn even(&self, rate: f64, burst: f64) -> f64 {
-        let spare = (burst - 1.0).max(0.0) / rate;
-        1.0 / (1.0 / rate + (self.latency.jitter_max - spare).max(0.0))
     }
 
     fn spaced(&self, members: &mut Vec<Member>) {
@@ -218,7 +223,7 @@ impl Fit<'_> {
             let rate = 1.0 / spacing;
             let share = SPACED.ln() + (step / spacing / LIMIT_RANGE).ln();
             let weight = share + families::spaced(self.record, &self.latency, rate);
-            let lasting = self.even(rate, 1.0);
+            let lasting = even(rate, 1.0, &self.latency);
             let Some(exact) = Rate::from_per_second(rate) else { continue };
             let kind = Kind::TokenBucket { rate: exact, burst: 1 };
             let spread = lasting * lasting * step / 3.0;

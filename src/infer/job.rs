@@ -2,11 +2,15 @@
 
 use super::families::Latency;
 use super::fit::{Fit, contradicted, summary};
+use super::hinted;
 use super::record::Record;
 use crate::model::{Estimate, EstimateSource, Kind, Moment};
 
 /// How long before a trip matters, in seconds.
 const REACH_S: f64 = 310.0;
+
+/// Hints that leave the rate open by more than this are no better than refusals.
+const KNOWN: f64 = 1.05;
 
 /// A fit to be computed.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +23,8 @@ pub struct Job {
     believed: Option<Kind>,
     /// Where the record begins that matters.
     since: f64,
+    /// A refusal calls for the fit, and not hints alone.
+    tripped: bool,
     at: Moment,
 }
 
@@ -27,6 +33,8 @@ pub struct Job {
 pub struct Found {
     /// What is believed about the limit; `None`: the record does not tell.
     pub estimate: Option<Estimate>,
+    /// Whether there was anything to find: otherwise what is believed stays.
+    pub news: bool,
     /// The record before this (in seconds) is of another limit.
     pub(super) forget_before: Option<f64>,
 }
@@ -37,23 +45,42 @@ impl Job {
         latency: Latency,
         inherited: Option<Kind>,
         believed: Option<Kind>,
+        tripped: bool,
         at: Moment,
     ) -> Self {
         // What went before the oldest trip that is remembered, as far as a window may reach back.
         let since = record.trips.first().map_or(f64::NEG_INFINITY, |trip| trip.t - REACH_S);
-        Self { record, latency, inherited, believed, since, at }
+        Self { record, latency, inherited, believed, since, tripped, at }
     }
 
     /// Computes it. Some milliseconds.
     #[must_use]
     pub fn run(&self) -> Found {
+        let found = self.hinted().or_else(|| self.tripped.then(|| self.throttled()));
+        found.unwrap_or_default()
+    }
+
+    /// From quota hints, if they explain themselves and leave little open.
+    fn hinted(&self) -> Option<Found> {
+        let since = self.record.notes.first()?.t - REACH_S;
+        let record = self.record.excerpt(since);
+        let mut members = hinted::members(&record, &self.latency)?;
+        let throttles = u32::try_from(record.trips.len()).unwrap_or(u32::MAX);
+        let source = EstimateSource::Hints;
+        let estimate = summary(&mut members, &self.latency, source, throttles, self.at)?;
+        let known = estimate.rate.spread() < KNOWN || record.trips.is_empty();
+        known.then_some(Found { estimate: Some(estimate), news: true, forget_before: None })
+    }
+
+    /// From where refusals began.
+    fn throttled(&self) -> Found {
         let mut forget_before = None;
         loop {
             let record = self.record.excerpt(forget_before.unwrap_or(self.since));
             let inherited = self.inherited.or(self.believed.filter(|_| forget_before.is_some()));
             let fit = Fit { record: &record, latency: self.latency, inherited };
             let Some(mut members) = fit.members() else {
-                return Found { estimate: None, forget_before };
+                return Found { estimate: None, news: true, forget_before };
             };
             if record.trips.len() > 1 && contradicted(&members, record.trips.len()) {
                 forget_before = Some(record.trips[0].t);
@@ -62,7 +89,7 @@ impl Job {
             let throttles = u32::try_from(record.trips.len()).unwrap_or(u32::MAX);
             let source = EstimateSource::Throttles;
             let estimate = summary(&mut members, &self.latency, source, throttles, self.at);
-            return Found { estimate, forget_before };
+            return Found { estimate, news: true, forget_before };
         }
     }
 }

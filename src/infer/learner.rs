@@ -1,6 +1,7 @@
 //! The record of one scope as it grows, and the fits it asks for.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::families::Latency;
 use super::job::{Found, Job};
@@ -14,6 +15,10 @@ const PATIENCE_S: f64 = 5.0;
 const LATENCIES: usize = 1_024;
 /// A limiter that is believed in more than this is remembered when its numbers change.
 const SURE: f64 = 0.9;
+/// Time between fits that hints alone call for: the shortest, and the longest when nothing changes.
+const HINTS_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// A rate that has moved by less is the same.
+const SAME: f64 = 0.005;
 /// Hints between two fits, at least.
 const NOTES_PER_FIT: u32 = 12;
 
@@ -55,6 +60,9 @@ pub struct Learner {
     /// A trip has been recorded since the latest fit.
     tripped: bool,
     notes_since_fit: u32,
+    /// Hints alone call for a fit no sooner than this; and how long after the fit before.
+    hints_at: Moment,
+    hints_pause: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +92,8 @@ impl Learner {
             heard_at: f64::NEG_INFINITY,
             tripped: false,
             notes_since_fit: 0,
+            hints_at: Moment::ZERO,
+            hints_pause: HINTS_PAUSE.0,
         }
     }
 
@@ -152,15 +162,16 @@ impl Learner {
     /// A fit worth computing, if there is news that calls for one.
     pub fn job(&mut self, now: Moment) -> Option<Job> {
         let stragglers = self.pending.front().is_some_and(|first| first.sent <= self.heard_at);
-        let hinted = self.notes_since_fit >= NOTES_PER_FIT;
+        let hinted = self.notes_since_fit >= NOTES_PER_FIT && now >= self.hints_at;
         if stragglers || !(self.tripped || hinted) {
             return None;
         }
-        self.tripped = false;
+        let tripped = std::mem::take(&mut self.tripped);
         self.notes_since_fit = 0;
+        self.hints_at = now + self.hints_pause;
         let believed = self.believed.as_ref().filter(|e| e.confidence > SURE).map(|e| e.limiter);
         let latency = self.latencies.summary();
-        Some(Job::new(self.record.clone(), latency, self.inherited, believed, now))
+        Some(Job::new(self.record.clone(), latency, self.inherited, believed, tripped, now))
     }
 
     /// What a fit found.
@@ -170,6 +181,13 @@ impl Learner {
             let sure = self.believed.as_ref().filter(|e| e.confidence > SURE);
             self.inherited = sure.map_or(self.inherited, |e| Some(e.limiter));
         }
+        let rate = |e: &Option<Estimate>| e.as_ref().map_or(f64::NAN, |e| e.rate.value);
+        let moved = (rate(&found.estimate) / rate(&self.believed) - 1.0).abs() > SAME;
+        self.hints_pause = if found.news && moved {
+            HINTS_PAUSE.0
+        } else {
+            (self.hints_pause * 2).min(HINTS_PAUSE.1)
+        };
         if found.estimate.is_some() {
             self.believed.clone_from(&found.estimate);
         }

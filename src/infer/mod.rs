@@ -8,6 +8,7 @@ mod curve;
 mod families;
 mod fit;
 mod grid;
+mod hinted;
 mod job;
 mod learner;
 mod record;

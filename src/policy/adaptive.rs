@@ -38,6 +38,8 @@ const RESTART: f64 = 0.35;
 const RETURN_S: f64 = 15.0;
 /// A rate at which a refusal came while it was held is held at most so much of, whatever the estimate.
 const BELOW_A_TRIP: f64 = 0.985;
+/// A rate that moves by less than this is the same.
+const SAME: f64 = 0.002;
 /// An estimate that moves by more than this is another limit.
 const MOVED: f64 = 0.07;
 /// How long a rate that was held too high is held lower before it may rise again, and by how much.
@@ -214,7 +216,9 @@ impl Adaptive {
     /// Whether the learned model says that the server would refuse now.
     #[must_use]
     pub fn vetoes(&self, now: Moment) -> bool {
-        self.hints.vetoes(now) || self.shadow.vetoes(now)
+        // A model that is believed knows what comes free while requests are under way; a hint is as
+        // old as its answer.
+        self.shadow.vetoes(now).unwrap_or_else(|| self.hints.vetoes(now))
     }
 
     /// Requests in flight that a recognised concurrency limit allows.
@@ -303,7 +307,11 @@ impl Adaptive {
         }
         let held = estimate.cautious * (1.0 - self.settings.margin);
         let Some((Mode::Hold, tripped)) = tripped else {
-            self.turn(Mode::Hold, held * self.trust, reason, now);
+            let rate = held * self.trust;
+            let same = self.mode == Mode::Hold && (self.rate / rate - 1.0).abs() < SAME;
+            if !same {
+                self.turn(Mode::Hold, rate, reason, now);
+            }
             return;
         };
         // A refusal where none was to be expected: the limit may have fallen, far below what the

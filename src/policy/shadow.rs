@@ -56,9 +56,9 @@ impl Shadow {
         });
     }
 
-    /// Whether a request would be refused now.
-    pub(super) fn vetoes(&self, now: Moment) -> bool {
-        self.model.as_ref().is_some_and(|model| !model.check(now).is_admitted())
+    /// Whether a request would be refused now; `None`: no model is believed.
+    pub(super) fn vetoes(&self, now: Moment) -> Option<bool> {
+        self.model.as_ref().map(|model| !model.check(now).is_admitted())
     }
 }
 
@@ -76,12 +76,12 @@ mod tests {
     fn a_model_that_comes_late_knows_what_was_sent_before() {
         let mut shadow = Shadow::default();
         (0..100).for_each(|i| shadow.sent(at(i * 10)));
-        assert!(!shadow.vetoes(at(995)));
+        assert_eq!(shadow.vetoes(at(995)), None);
         shadow.adopt(Some(Kind::SlidingLog { limit: 100, window: Duration::from_secs(1) }));
-        assert!(shadow.vetoes(at(995)));
-        assert!(!shadow.vetoes(at(1_000)));
+        assert_eq!(shadow.vetoes(at(995)), Some(true));
+        assert_eq!(shadow.vetoes(at(1_000)), Some(false));
         shadow.adopt(None);
-        assert!(!shadow.vetoes(at(995)));
+        assert_eq!(shadow.vetoes(at(995)), None);
     }
 
     #[test]
