@@ -8,7 +8,7 @@ use rand::Rng;
 use super::timers::Armed;
 use crate::infer::{Decision, Found, Job, Learner, Seen};
 use crate::model::{
-    Answer, AttemptId, FailureKind, GateId, Moment, Pace, Rate, SkipReason, Verdict,
+    Answer, AttemptId, Estimate, FailureKind, GateId, Moment, Pace, Rate, SkipReason, Verdict,
 };
 use crate::policy::{Adaptive, AdaptiveSettings};
 use crate::schedule::{Arrivals, Claim, Schedule, ScheduleSettings, Turns};
@@ -85,6 +85,16 @@ pub(super) struct Departure {
     pub(super) in_flight: u32,
 }
 
+/// What is known of a limit when its pace begins.
+#[derive(Debug)]
+pub(super) enum Prior {
+    Nothing,
+    /// By an earlier run of the daemon.
+    Remembered(Box<Estimate>),
+    /// By another gate, round the same streams.
+    Here(Box<Adaptive>),
+}
+
 /// The pace of one gate.
 #[derive(Debug)]
 pub(super) struct GatePace {
@@ -105,6 +115,8 @@ pub(super) struct GatePace {
     news: bool,
     /// A fit is being computed.
     fitting: bool,
+    /// What an earlier run remembered has met no refusal in this one.
+    unrefuted: bool,
     /// When to look at ramps again.
     ceilings_at: Moment,
     /// When to look for messages whose deadline has passed.
@@ -117,19 +129,21 @@ pub(super) struct GatePace {
 impl GatePace {
     pub(super) fn new(
         gate: GateId,
-        adaptive: Option<Adaptive>,
+        prior: Prior,
         settings: AdaptiveSettings,
         terms: Terms,
         now: Moment,
         rng: &mut impl Rng,
     ) -> Self {
         let ceiling = terms.ceiling();
-        let adaptive = match adaptive {
-            Some(mut known) => {
+        let unrefuted = matches!(prior, Prior::Remembered(_));
+        let adaptive = match prior {
+            Prior::Nothing => Adaptive::new(settings, ceiling, None, now),
+            Prior::Remembered(estimate) => Adaptive::new(settings, ceiling, Some(*estimate), now),
+            Prior::Here(mut known) => {
                 known.configure(settings, ceiling, now);
-                known
+                *known
             }
-            None => Adaptive::new(settings, ceiling, None, now),
         };
         let mut turns = Turns::default();
         let total = total(&adaptive, terms.fixed);
@@ -156,6 +170,7 @@ impl GatePace {
             held: Held::No,
             news: true,
             fitting: false,
+            unrefuted,
             ceilings_at: ceilings_at(terms.ramping, now),
             expire_at: now,
             told: None,
@@ -258,6 +273,10 @@ impl GatePace {
         }
         self.fitting = false;
         self.learner.fitted(found);
+        if self.unrefuted && found.estimate.is_none() {
+            // A record without a refusal does not tell, which is no reason to forget.
+            return;
+        }
         self.adaptive.estimated(found.estimate.clone(), now);
         self.news = true;
     }
@@ -276,6 +295,7 @@ impl GatePace {
         now: Moment,
     ) {
         let at = answer.headers_at.unwrap_or(answer.done_at);
+        self.unrefuted &= answer.verdict != Verdict::Throttled;
         let seen = Seen { decision: decision(answer.verdict), at, hints: &answer.hints };
         self.learner.answered(attempt, seen);
         self.adaptive.answered(answer, later, now);
@@ -284,6 +304,12 @@ impl GatePace {
 
     pub(super) fn closed(&mut self, now: Moment) {
         self.adaptive.closed(now);
+        self.news = true;
+    }
+
+    /// The gate is closed, and was before there was a pace.
+    pub(super) fn rest(&mut self) {
+        self.adaptive.rest();
         self.news = true;
     }
 
