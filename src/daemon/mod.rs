@@ -33,7 +33,7 @@ use crate::clock::{self, Clock};
 use crate::config::{Problems, Settings};
 use crate::engine::Engine;
 use crate::model::{Moment, ScopeMemory, Status};
-use crate::telemetry::{LogHandle, Telemetry, TelemetryError};
+use crate::telemetry::{LogHandle, Observer, Telemetry, TelemetryError};
 use crate::web::{self, Feed};
 
 /// Commands that may wait for the send loop. It takes them at every wake-up.
@@ -127,14 +127,7 @@ impl Daemon {
         let listening = TcpListener::bind(requested).await;
         let listener = listening.map_err(|e| StartError::Listen(requested, e))?;
         let address = listener.local_addr()?;
-        // On a thread of the background, whose standing the exporter's threads inherit.
-        let telemetry_for = settings.clone();
-        let starting = tokio::task::spawn_blocking(move || telemetry_setup::start(&telemetry_for));
-        let (telemetry, mut observer) = starting.await.map_err(io::Error::other)??;
-        if let Some(logs) = &logs {
-            telemetry.watch_logs(logs);
-        }
-        telemetry.config_reloaded(clock::unix_seconds(), true);
+        let (telemetry, mut observer) = start_telemetry(&settings, logs.as_ref()).await?;
         let feed = Feed::new(Feed::DEFAULT_EVENTS);
         observer.set_live(Box::new(surface::FeedSink(feed.clone())));
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
@@ -313,6 +306,21 @@ impl Shared {
     fn last_beat(&self) -> Moment {
         Moment::from_nanos(self.signs.beat_ns.load(Ordering::Relaxed))
     }
+}
+
+async fn start_telemetry(
+    settings: &Settings,
+    logs: Option<&LogHandle>,
+) -> Result<(Telemetry, Observer), StartError> {
+    // On a thread of the background, whose standing the exporter's threads inherit.
+    let settings = settings.clone();
+    let starting = tokio::task::spawn_blocking(move || telemetry_setup::start(&settings));
+    let (telemetry, observer) = starting.await.map_err(io::Error::other)??;
+    if let Some(logs) = logs {
+        telemetry.watch_logs(logs);
+    }
+    telemetry.config_reloaded(clock::unix_seconds(), true);
+    Ok((telemetry, observer))
 }
 
 /// What an earlier run knew, as it is at the moment beside it.
