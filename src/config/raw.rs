@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub use credential::{CredentialFile, CredentialType};
 pub use process::{
-    EngineFile, LifecycleFile, LogFile, LogFormat, LogLevel, OtlpProtocol, TracingFile, WebFile,
+    EngineFile, LifecycleFile, LogFile, LogFormat, LogLevel, OtlpProtocol, StateFile, TracingFile,
+    WebFile,
 };
 pub use stream::{ArrivalsName, JitterName, ModeName, PolicyFile, ScheduleFile, StreamFile};
 pub use target::{DialectName, HttpVersionName, MethodName, TargetFile};
@@ -36,6 +37,8 @@ pub struct ConfigFile {
     pub tracing: TracingFile,
     /// Start and stop.
     pub lifecycle: LifecycleFile,
+    /// What the daemon learned, kept over a restart.
+    pub state: StateFile,
     /// Bounds on the whole process.
     pub engine: EngineFile,
     /// How streams find their rate and what they do when refused, unless they say otherwise.

@@ -1,6 +1,7 @@
 //! What configuration comes to once it is valid: typed, every default filled in.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Traces.
     pub tracing: TracingSettings,
+    /// What is kept over a restart.
+    pub state: StateSettings,
     /// How long requests in flight may take to finish at a stop.
     pub grace_period: Duration,
     /// Requests in flight at once, over all streams.
@@ -76,6 +79,15 @@ pub struct TracingSettings {
     pub throttled_spans_per_s: u32,
     /// Spans that wait for export.
     pub queue_size: usize,
+}
+
+/// What is kept over a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateSettings {
+    /// Where; `None`: nothing is.
+    pub file: Option<PathBuf>,
+    /// How often it is written, when something has changed.
+    pub interval: Duration,
 }
 
 /// A target. Its endpoint has no id until a [`super::Registry`] assigns one.
@@ -141,6 +153,7 @@ impl Settings {
     /// The keys that differ from `running` and take effect only at the next start.
     #[must_use]
     pub fn restart_needed(&self, running: &Self) -> Vec<String> {
-        super::dump::differing(&running.effective, &self.effective, &["web", "log", "tracing"])
+        let sections = ["web", "log", "tracing", "state"];
+        super::dump::differing(&running.effective, &self.effective, &sections)
     }
 }

@@ -5,11 +5,15 @@ mod outbound;
 mod outfit;
 mod run;
 mod send_loop;
+mod state_file;
+mod state_format;
+mod state_keeper;
 mod surface;
 mod telemetry_setup;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,12 +27,13 @@ use self::outfit::Outfitter;
 pub(crate) use self::run::{Life, Signals};
 pub use self::run::{RunError, run};
 use self::send_loop::{Command, SendLoop, Signs};
+use self::state_keeper::{Keeper, Known};
 pub(crate) use self::telemetry_setup::start_logs;
 use crate::clock::{self, Clock};
 use crate::config::{Problems, Settings};
 use crate::engine::Engine;
-use crate::model::{Moment, Status};
-use crate::telemetry::{LogHandle, Telemetry, TelemetryError};
+use crate::model::{Moment, ScopeMemory, Status};
+use crate::telemetry::{LogHandle, Observer, Telemetry, TelemetryError};
 use crate::web::{self, Feed};
 
 /// Commands that may wait for the send loop. It takes them at every wake-up.
@@ -74,7 +79,10 @@ pub struct Daemon {
     shared: Arc<Shared>,
     web: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     address: SocketAddr,
-    ended: oneshot::Receiver<io::Result<Status>>,
+    ended: oneshot::Receiver<io::Result<(Status, Known)>>,
+    keeper: Option<Arc<Keeper>>,
+    /// The state file being written for the last time.
+    kept: Option<JoinHandle<()>>,
     quit: mpsc::Receiver<()>,
 }
 
@@ -119,19 +127,16 @@ impl Daemon {
         let listening = TcpListener::bind(requested).await;
         let listener = listening.map_err(|e| StartError::Listen(requested, e))?;
         let address = listener.local_addr()?;
-        // On a thread of the background, whose standing the exporter's threads inherit.
-        let telemetry_for = settings.clone();
-        let starting = tokio::task::spawn_blocking(move || telemetry_setup::start(&telemetry_for));
-        let (telemetry, mut observer) = starting.await.map_err(io::Error::other)??;
-        if let Some(logs) = &logs {
-            telemetry.watch_logs(logs);
-        }
-        telemetry.config_reloaded(clock::unix_seconds(), true);
+        let (telemetry, mut observer) = start_telemetry(&settings, logs.as_ref()).await?;
         let feed = Feed::new(Feed::DEFAULT_EVENTS);
         observer.set_live(Box::new(surface::FeedSink(feed.clone())));
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let signs = Arc::new(Signs::default());
-        // The first command waits in the channel for the loop to start.
+        // The first commands wait in the channel for the loop to start.
+        if let Some(file) = settings.state.file.clone() {
+            let (recalled, at) = recall(clock, file).await?;
+            let _ = commands.try_send(Command::Recall(recalled, at));
+        }
         let _ = commands.try_send(Command::Apply(Box::new(outfit)));
         let engine = Engine::new(seed(), count);
         let loop_signs = Arc::clone(&signs);
@@ -142,8 +147,13 @@ impl Daemon {
         let (quit, quit_asked) = mpsc::channel(1);
         let lifecycle = settings.web.enable_lifecycle;
         let heartbeat = settings.web.heartbeat;
+        let state = settings.state.clone();
         let outfitter = tokio::sync::Mutex::new(outfitter);
         let running = Mutex::new(settings);
+        let keeper = Keeper::new(&state, &telemetry);
+        if let Some(keeper) = &keeper {
+            tokio::spawn(Arc::clone(keeper).keep(commands.clone(), state.interval));
+        }
         let shared = Shared {
             clock,
             commands,
@@ -163,7 +173,15 @@ impl Daemon {
             // Dropped or sent: both mean the end.
             let _ = closed.await;
         }));
-        Ok(Self { shared, web: Some((close, serving)), address, ended, quit: quit_asked })
+        Ok(Self {
+            shared,
+            web: Some((close, serving)),
+            address,
+            ended,
+            keeper,
+            kept: None,
+            quit: quit_asked,
+        })
     }
 
     /// Where the web surface listens.
@@ -204,13 +222,21 @@ impl Daemon {
     /// Waits for the end of the send loop; its last snapshot. Cancelling it loses nothing.
     async fn ended(&mut self) -> io::Result<Status> {
         let ended = (&mut self.ended).await;
-        let status = ended.map_err(|_| io::Error::other("the send loop died"))??;
+        let (status, known) = ended.map_err(|_| io::Error::other("the send loop died"))??;
         *self.shared.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(status.clone());
+        if let Some(keeper) = self.keeper.clone() {
+            // On a task of its own: this future may be dropped, and the loop's last word comes once.
+            self.kept = Some(tokio::spawn(async move { keeper.finish(known).await }));
+        }
         Ok(status)
     }
 
-    /// Closes the web surface and flushes telemetry, each for a bounded time.
+    /// Waits for the state file, closes the web surface and flushes telemetry, the latter two for a bounded
+    /// time.
     async fn close(&mut self, flush: Duration) {
+        if let Some(kept) = self.kept.take() {
+            let _ = kept.await;
+        }
         if let Some((close, serving)) = self.web.take() {
             let _ = close.send(());
             let _ = serving.await;
@@ -280,6 +306,30 @@ impl Shared {
     fn last_beat(&self) -> Moment {
         Moment::from_nanos(self.signs.beat_ns.load(Ordering::Relaxed))
     }
+}
+
+async fn start_telemetry(
+    settings: &Settings,
+    logs: Option<&LogHandle>,
+) -> Result<(Telemetry, Observer), StartError> {
+    // On a thread of the background, whose standing the exporter's threads inherit.
+    let settings = settings.clone();
+    let starting = tokio::task::spawn_blocking(move || telemetry_setup::start(&settings));
+    let (telemetry, observer) = starting.await.map_err(io::Error::other)??;
+    if let Some(logs) = logs {
+        telemetry.watch_logs(logs);
+    }
+    telemetry.config_reloaded(clock::unix_seconds(), true);
+    Ok((telemetry, observer))
+}
+
+/// What an earlier run knew, as it is at the moment beside it.
+async fn recall(clock: Clock, file: PathBuf) -> io::Result<(Vec<ScopeMemory>, Moment)> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let now = clock.now();
+        (state_file::read(&file, clock.wall().unix_nanos(now)), now)
+    });
+    reading.await.map_err(io::Error::other)
 }
 
 /// The runtime for scrapes, signals and telemetry. Its threads stand back (`nice` 10) when a core is

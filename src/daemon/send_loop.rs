@@ -15,9 +15,12 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 
 use super::outbound::{Endpoint, Outbound, Returned};
+use super::state_keeper::Known;
 use crate::clock::Clock;
 use crate::engine::{Engine, Input, Output, Plan};
-use crate::model::{CredentialId, EndpointId, Event, GateState, Moment, Status, WallOffset};
+use crate::model::{
+    CredentialId, EndpointId, Event, GateState, Moment, ScopeMemory, Status, WallOffset,
+};
 use crate::pacer::Pacer;
 use crate::sender::{Bearer, TokenClient};
 use crate::telemetry::Observer;
@@ -32,8 +35,12 @@ const SENDS_AT_ONCE: u32 = 32;
 
 /// What other threads ask of the loop.
 pub(super) enum Command {
+    /// What an earlier run knew, as it was at this moment.
+    Recall(Vec<ScopeMemory>, Moment),
     /// Run this configuration from now on.
     Apply(Box<Outfit>),
+    /// What the next run should know, please.
+    Memory(oneshot::Sender<Known>),
     /// Send nothing more.
     Drain,
     /// Give up on what is in flight.
@@ -107,17 +114,17 @@ impl SendLoop {
         })
     }
 
-    /// Runs until drained; gives the last snapshot.
+    /// Runs until drained; gives the last snapshot, and what the next run should know.
     ///
     /// # Errors
     /// The timer failed.
-    pub(super) async fn run(mut self) -> io::Result<Status> {
+    pub(super) async fn run(mut self) -> io::Result<(Status, Known)> {
         loop {
             self.take_in();
             let Some(wake) = self.give_out() else {
                 let now = self.clock.now();
                 self.observer.finish(self.wall, now);
-                return Ok(self.engine.status(now, self.wall));
+                return Ok((self.engine.status(now, self.wall), self.known(now)));
             };
             self.beat(None);
             self.wait(wake).await?;
@@ -148,6 +155,13 @@ impl SendLoop {
     fn obey(&mut self, command: Command) {
         let now = self.clock.now();
         match command {
+            Command::Recall(scopes, then) => {
+                let left = scopes.iter().filter_map(|scope| scope.later(now.since(then)));
+                self.engine.handle(now, Input::Recall(left.collect()));
+            }
+            Command::Memory(reply) => {
+                let _ = reply.send(self.known(now));
+            }
             Command::Apply(outfit) => self.apply(*outfit, now),
             Command::Drain => self.engine.handle(now, Input::Drain),
             Command::Abandon => self.engine.handle(now, Input::Abandon),
@@ -167,6 +181,12 @@ impl SendLoop {
                 let _ = reply.send(opening);
             }
         }
+    }
+
+    fn known(&self, now: Moment) -> Known {
+        // Not the offset of the latest heartbeat: the clock may have been stepped since.
+        let unix_ns = self.clock.wall().unix_nanos(now);
+        Known { scopes: self.engine.memory(now), at: now, unix_ns }
     }
 
     fn apply(&mut self, outfit: Outfit, now: Moment) {

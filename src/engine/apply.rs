@@ -67,7 +67,7 @@ impl Engine {
     fn add(&mut self, plan: StreamPlan, now: Moment) {
         let id = self.streams.next_id();
         let key = ScopeKey::of(&plan.domain, &plan.scope, &plan.identity);
-        let gate = self.gates.join(key, id, &plan.identity, &mut self.outbox);
+        let gate = self.gates.join(key, id, &plan.identity, now, &mut self.outbox);
         let phase = (f64::from(id.0) * GOLDEN).fract();
         let schedule = Schedule::start(&plan.schedule, now, phase, &mut self.rng);
         let info = Arc::new(stream_info(id, &plan));
@@ -110,7 +110,7 @@ impl Engine {
         let key = ScopeKey::of(&plan.domain, &plan.scope, &plan.identity);
         if self.gates.get(stream.gate).is_none_or(|entry| *entry.key != key) {
             let left = stream.gate;
-            stream.gate = self.gates.join(key, id, &plan.identity, &mut self.outbox);
+            stream.gate = self.gates.join(key, id, &plan.identity, now, &mut self.outbox);
             self.gates.leave(left, id);
         }
         stream.info = Arc::new(StreamInfo { rate: plan.schedule.rate, ..(*stream.info).clone() });

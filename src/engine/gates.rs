@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::pace::GatePace;
+use super::recall::Recalled;
 use super::{GateName, Output};
 use crate::model::{
     Advice, AttemptId, Event, GateChange, GateId, Identity, Moment, ScopeKey, StreamId,
@@ -50,6 +51,8 @@ pub(super) struct GateTable {
     /// Indexed by id. Ids are never reused, so a removed gate leaves an empty pointer behind.
     entries: Vec<Option<Box<GateEntry>>>,
     by_key: HashMap<Arc<ScopeKey>, GateId>,
+    /// What an earlier run knew.
+    pub(super) recalled: Recalled,
 }
 
 impl GateTable {
@@ -60,16 +63,23 @@ impl GateTable {
         key: ScopeKey,
         stream: StreamId,
         identity: &Identity,
+        now: Moment,
         outbox: &mut Outbox,
     ) -> GateId {
-        let id = self.of(key, identity, outbox);
+        let id = self.of(key, identity, now, outbox);
         if let Some(entry) = self.get_mut(id) {
             entry.members.push(stream);
         }
         id
     }
 
-    fn of(&mut self, key: ScopeKey, identity: &Identity, outbox: &mut Outbox) -> GateId {
+    fn of(
+        &mut self,
+        key: ScopeKey,
+        identity: &Identity,
+        now: Moment,
+        outbox: &mut Outbox,
+    ) -> GateId {
         if let Some(id) = self.by_key.get(&key) {
             return *id;
         }
@@ -78,6 +88,11 @@ impl GateTable {
         let concerns = |e: &&GateEntry| e.key.domain == key.domain && e.key.covers(identity);
         for entry in self.iter().filter(concerns) {
             gate.inherit(&entry.gate);
+        }
+        let recalled = self.recalled.gate(&key, identity, now);
+        let remembered = recalled.filter(|recalled| recalled.until() > gate.until());
+        if let Some(recalled) = &remembered {
+            gate.inherit(recalled);
         }
         let key = Arc::new(key);
         let entry = GateEntry {
@@ -94,6 +109,11 @@ impl GateTable {
         self.by_key.insert(Arc::clone(&key), id);
         self.entries.push(Some(Box::new(entry)));
         outbox.push_back(Output::Event(Event::GateAdded(id, key)));
+        if let Some(gate) = remembered {
+            let (until, level, long) = (gate.until(), gate.level(), gate.is_long());
+            let change = GateChange::Remembered { until, level, long };
+            outbox.push_back(Output::Event(Event::Gate(id, change)));
+        }
         id
     }
 
@@ -248,8 +268,11 @@ impl GateTable {
         now: Moment,
         outbox: &mut Outbox,
     ) -> bool {
-        let opened = self.get_mut(id).is_some_and(|e| e.gate.open_by_operator(now));
+        let Some(entry) = self.get_mut(id) else { return false };
+        let opened = entry.gate.open_by_operator(now);
         if opened {
+            let key = Arc::clone(&entry.key);
+            self.recalled.forgive(&key);
             outbox.push_back(Output::Event(Event::Gate(id, GateChange::OpenedByOperator)));
         }
         opened

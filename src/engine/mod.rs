@@ -14,6 +14,7 @@ mod gates;
 mod message;
 mod pace;
 mod plan;
+mod recall;
 mod scopes;
 mod slots;
 mod status;
@@ -32,6 +33,7 @@ use rand::rngs::StdRng;
 use self::gates::GateTable;
 use self::message::Message;
 pub use self::plan::{CredentialPlan, Plan, StreamPlan, TokenPlan};
+use self::recall::Recalled;
 use self::stream::Streams;
 use self::timers::{Timer, Timers};
 pub use self::tokens::TokenAnswer;
@@ -39,13 +41,15 @@ use self::tokens::TokenDesk;
 use crate::infer::{Found, Job};
 use crate::model::{
     Advice, Answer, AttemptId, CredentialId, Event, GateId, IdHash, MessageResult, Moment,
-    RunState, SendOrder, StreamId,
+    RunState, ScopeMemory, SendOrder, StreamId,
 };
 use crate::policy::AdaptiveSettings;
 
 /// Something that happened outside.
 #[derive(Debug)]
 pub enum Input {
+    /// What an earlier run knew, as it is now. Of use only before the first [`Self::Apply`].
+    Recall(Vec<ScopeMemory>),
     /// Run this from now on; what did not change is left alone.
     Apply(Plan),
     /// The headers of a refusal have come; its body is still to be read. The gate must not wait
@@ -153,6 +157,7 @@ impl Engine {
     /// token whose change concerns many streams.
     pub fn handle(&mut self, now: Moment, input: Input) {
         match input {
+            Input::Recall(memory) => self.gates.recalled = Recalled::new(memory, now),
             Input::Apply(plan) => self.apply(plan, now),
             Input::Warned { attempt, headers_at, advice } => {
                 self.warned(attempt, headers_at, advice, now);

@@ -8,7 +8,7 @@ use rand::Rng;
 use super::timers::Armed;
 use crate::infer::{Decision, Found, Job, Learner, Seen};
 use crate::model::{
-    Answer, AttemptId, FailureKind, GateId, Moment, Pace, Rate, SkipReason, Verdict,
+    Answer, AttemptId, Estimate, FailureKind, GateId, Moment, Pace, Rate, SkipReason, Verdict,
 };
 use crate::policy::{Adaptive, AdaptiveSettings};
 use crate::schedule::{Arrivals, Claim, Schedule, ScheduleSettings, Turns};
@@ -85,6 +85,16 @@ pub(super) struct Departure {
     pub(super) in_flight: u32,
 }
 
+/// What is known of a limit when its pace begins.
+#[derive(Debug)]
+pub(super) enum Prior {
+    Nothing,
+    /// By an earlier run of the daemon.
+    Remembered(Box<Estimate>),
+    /// By another gate, round the same streams.
+    Here(Box<Adaptive>),
+}
+
 /// The pace of one gate.
 #[derive(Debug)]
 pub(super) struct GatePace {
@@ -117,19 +127,20 @@ pub(super) struct GatePace {
 impl GatePace {
     pub(super) fn new(
         gate: GateId,
-        adaptive: Option<Adaptive>,
+        prior: Prior,
         settings: AdaptiveSettings,
         terms: Terms,
         now: Moment,
         rng: &mut impl Rng,
     ) -> Self {
         let ceiling = terms.ceiling();
-        let adaptive = match adaptive {
-            Some(mut known) => {
+        let adaptive = match prior {
+            Prior::Nothing => Adaptive::new(settings, ceiling, None, now),
+            Prior::Remembered(estimate) => Adaptive::new(settings, ceiling, Some(*estimate), now),
+            Prior::Here(mut known) => {
                 known.configure(settings, ceiling, now);
-                known
+                *known
             }
-            None => Adaptive::new(settings, ceiling, None, now),
         };
         let mut turns = Turns::default();
         let total = total(&adaptive, terms.fixed);
@@ -286,6 +297,12 @@ impl GatePace {
 
     pub(super) fn closed(&mut self, now: Moment) {
         self.adaptive.closed(now);
+        self.news = true;
+    }
+
+    /// The gate is closed, and was before there was a pace.
+    pub(super) fn rest(&mut self) {
+        self.adaptive.rest();
         self.news = true;
     }
 

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::gates::GateEntry;
-use super::pace::{GatePace, Terms};
+use super::pace::{GatePace, Prior, Terms};
 use crate::model::{Event, GateId, GateState, Moment, StreamId};
 use crate::policy::{Adaptive, Mode};
 use crate::schedule::Claim;
@@ -63,11 +63,16 @@ impl Engine {
         let closed = entry.is_some_and(|entry| entry.gate.state() != GateState::Open);
         let streams = entry.map(|entry| self.sharing(entry)).unwrap_or_default();
         let before = known.iter().find(|known| known.streams == streams);
-        let adaptive = before.map(|known| known.adaptive.clone());
-        let is_new = adaptive.is_none();
-        let mut pace = GatePace::new(gate, adaptive, self.adaptive, terms, now, &mut self.rng);
+        let prior = match before {
+            Some(known) => Prior::Here(Box::new(known.adaptive.clone())),
+            None => entry
+                .and_then(|entry| self.gates.recalled.estimate(&entry.key, now))
+                .map_or(Prior::Nothing, |estimate| Prior::Remembered(Box::new(estimate))),
+        };
+        let is_new = before.is_none();
+        let mut pace = GatePace::new(gate, prior, self.adaptive, terms, now, &mut self.rng);
         if is_new && closed {
-            pace.closed(now);
+            pace.rest();
         }
         Box::new(pace)
     }

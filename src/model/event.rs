@@ -91,6 +91,15 @@ pub enum GateChange {
         /// The stream whose attempt was throttled.
         cause: StreamId,
     },
+    /// It is closed from the start: the pause began in an earlier run and is not over.
+    Remembered {
+        /// Nobody in the scope sends before this.
+        until: Moment,
+        /// Epochs in a row without an accepted resume.
+        level: u32,
+        /// The pause was longer than the configured maximum.
+        long: bool,
+    },
     /// A later throttle of the same epoch moved the end of the pause.
     Extended {
         /// Nobody in the scope sends before this.

@@ -11,6 +11,7 @@ mod hint;
 mod human;
 mod identity;
 mod limit;
+mod memory;
 mod outcome;
 mod pace;
 mod rate;
@@ -28,6 +29,7 @@ pub use identity::{
     SpanId, StreamId, StreamInfo,
 };
 pub use limit::Kind;
+pub use memory::{ESTIMATE_UNUSED_MAX, EstimateMemory, PauseMemory, ScopeMemory};
 pub use outcome::{MessageResult, Outcome, SkipReason};
 pub use pace::{Pace, PaceReason, PaceState};
 pub use rate::{ParseRateError, Rate};

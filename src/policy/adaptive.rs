@@ -261,6 +261,11 @@ impl Adaptive {
         self.turn(mode, rate * 0.7, PaceReason::Throttled, now);
     }
 
+    /// The gate is closed by what happened before this policy began: no lesson, only a pause.
+    pub const fn rest(&mut self) {
+        self.closed = true;
+    }
+
     /// The gate opened after it had held traffic for so long.
     pub fn opened(&mut self, held: Duration, now: Moment) {
         self.closed = false;

@@ -12,11 +12,14 @@ use rand::{Rng, RngExt};
 
 use super::PolicySettings;
 use super::silence::Silence;
-use crate::model::{Advice, AttemptId, GateState, Moment};
+use crate::model::{Advice, AttemptId, GateState, Moment, PauseMemory};
 
 /// Advice beyond this is not believed and counts as absent: no API asks for silence of more than
 /// a day, and a garbled header must not silence a sender for a year.
 pub const RETRY_AFTER_OBEYED_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A remembered pause beyond this is not believed: the longest that is obeyed, and jitter on top.
+const PAUSE_RECALLED_MAX: Duration = Duration::from_secs(25 * 60 * 60);
 
 /// What a gate lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +84,35 @@ impl Default for Gate {
 }
 
 impl Gate {
+    /// A gate that is closed for what is left of a pause of an earlier run. `None` for a pause that no run
+    /// of this program would have begun: what comes from outside must not silence a sender for ever.
+    #[must_use]
+    pub fn recalled(pause: &PauseMemory, now: Moment) -> Option<Self> {
+        let believed = pause.asked <= RETRY_AFTER_OBEYED_MAX && pause.left <= PAUSE_RECALLED_MAX;
+        if pause.left.is_zero() || !believed {
+            return None;
+        }
+        let until = now + pause.left;
+        Some(Self {
+            state: State::Closed { until },
+            level: pause.level,
+            last_pause: pause.left,
+            closed_at: now,
+            forbidden_until: until.min(now + pause.asked),
+            long: pause.long,
+            silence: Silence::default(),
+        })
+    }
+
+    /// What is left of the pause at `now`, for a later run; `None` when it is over.
+    #[must_use]
+    pub fn pause(&self, now: Moment) -> Option<PauseMemory> {
+        let left = self.until().since(now);
+        let asked = self.forbidden_until.since(now).min(left);
+        let pause = PauseMemory { left, asked, level: self.level, long: self.long };
+        (!left.is_zero()).then_some(pause)
+    }
+
     /// What may pass at `now`.
     #[must_use]
     pub fn passage(&self, now: Moment) -> Passage {

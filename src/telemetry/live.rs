@@ -89,6 +89,13 @@ fn gate(names: &Names, wall: WallOffset, id: GateId, change: &GateChange) -> Val
             "long": long,
             "cause": names.stream(cause),
         }),
+        GateChange::Remembered { until, level, long } => json!({
+            "gate": gate,
+            "change": "remembered",
+            "until": wall.unix_seconds(until),
+            "level": level,
+            "long": long,
+        }),
         GateChange::Extended { until, long } => json!({
             "gate": gate, "change": "extended", "until": wall.unix_seconds(until), "long": long,
         }),

@@ -130,6 +130,11 @@ impl Telemetry {
         self.shared.reloads.record(unix_s, successful);
     }
 
+    /// The state file was written, or could not be, at this Unix time in seconds.
+    pub fn state_written(&self, unix_s: f64, successful: bool) {
+        self.shared.state_writes.record(unix_s, successful);
+    }
+
     /// Lets the scrape read how many log lines were lost.
     pub fn watch_logs(&self, logs: &LogHandle) {
         self.shared.watch_log_losses(logs.lost_lines());

@@ -344,6 +344,9 @@ impl<'a> Checker<'a> {
                 *gate = GateState::default();
             }
             GateChange::OpenedByOperator => {}
+            GateChange::Remembered { .. } => {
+                return Err("remembered what no run was told".to_owned());
+            }
             GateChange::Violated => return Err("the engine counted a violation".to_owned()),
         }
         Ok(())

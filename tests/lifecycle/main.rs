@@ -15,6 +15,7 @@ mod reload;
 mod scripted;
 mod secrets;
 mod start;
+mod state;
 #[path = "../support/mod.rs"]
 mod support;
 mod surface;

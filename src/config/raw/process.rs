@@ -161,3 +161,21 @@ impl Default for EngineFile {
         Self { in_flight_max: 1000 }
     }
 }
+
+/// What the daemon learned, kept over a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StateFile {
+    /// Where estimates of limits and open pauses are kept, relative to this file. One daemon's own; its
+    /// directory must exist and be writable. Unset: a restart learns anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// How often it is written, when something has changed; 1s to 1h. It is also written at the exit.
+    pub interval: HumanDuration,
+}
+
+impl Default for StateFile {
+    fn default() -> Self {
+        Self { file: None, interval: seconds(30) }
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::url::{self, Plain};
 use super::{Check, Fault, HOUR, MS, secs};
 use crate::config::raw::ConfigFile;
-use crate::config::settings::{LogSettings, TracingSettings, WebSettings};
+use crate::config::settings::{LogSettings, StateSettings, TracingSettings, WebSettings};
 
 /// Where requests of a configuration that is refused anyway would have been answered.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -48,6 +48,16 @@ pub(super) fn check(
             queue_size: usize::try_from(tracing.queue_size).unwrap_or(usize::MAX),
         },
     )
+}
+
+pub(super) fn state(check: &mut Check<'_>, file: &ConfigFile) -> StateSettings {
+    check.duration(&["state", "interval"], file.state.interval, secs(1)..=HOUR);
+    let keys = ["state", "file"];
+    if file.state.file.as_deref().is_some_and(|name| name.trim().is_empty()) {
+        check.problem(&keys, "names no file", "a path, or no such key to keep nothing");
+    }
+    let resolve = |name: &String| check.tree.resolved(&super::path(&keys), name);
+    StateSettings { file: file.state.file.as_ref().map(resolve), interval: file.state.interval.0 }
 }
 
 /// Reads `IP:PORT`, and the two short forms that people use: `:PORT` and `localhost:PORT`.

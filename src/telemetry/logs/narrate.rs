@@ -101,6 +101,13 @@ fn gate(names: &Names, wall: WallOffset, id: GateId, change: &GateChange) {
                 tracing::warn!(gate, until, advice_s, backoff_level = level, cause, "gate closed");
             }
         }
+        GateChange::Remembered { until, level, long } => tracing::warn!(
+            gate,
+            until = time(wall, until),
+            backoff_level = level,
+            long,
+            "gate closed from the start: a pause of an earlier run is not over"
+        ),
         GateChange::Extended { until, long: true } => tracing::error!(
             gate,
             until = time(wall, until),

@@ -172,6 +172,10 @@ families! {
         "Unix time at which a configuration was last applied.";
     RELOADS = Counter "plimsoll_config_reloads_total" ["result"]
         "Configurations that were applied or refused, the first included.";
+    STATE_WRITES = Counter "plimsoll_state_writes_total" ["result"]
+        "Times the state file was written, or could not be.";
+    STATE_WRITTEN = Gauge "plimsoll_state_written_timestamp_seconds" []
+        "Unix time at which the state file was last written; 0 before the first time.";
     BUILD_INFO = Gauge "plimsoll_build_info" ["version", "revision", "rustc"]
         "Always 1; what was built from what.";
     STARTED = Gauge "plimsoll_start_timestamp_seconds" []

@@ -263,6 +263,14 @@ impl GateCell {
                 self.count_long(long);
                 self.held_since.get_or_insert(now);
             }
+            GateChange::Remembered { until, level, long } => {
+                self.phase = GatePhase::Closed;
+                self.until_unix_s = wall.unix_seconds(until);
+                self.level = level;
+                // Counted as an epoch and as a long pause by the run in which it began.
+                self.long = long;
+                self.held_since.get_or_insert(now);
+            }
             GateChange::Extended { until, long } => {
                 self.until_unix_s = wall.unix_seconds(until);
                 self.extensions += 1;

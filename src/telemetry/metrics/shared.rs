@@ -45,12 +45,39 @@ impl Reloads {
     }
 }
 
+/// What became of the state file.
+#[derive(Default)]
+pub(in crate::telemetry) struct StateWrites {
+    written_bits: AtomicU64,
+    ok: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl StateWrites {
+    pub(in crate::telemetry) fn record(&self, unix_s: f64, successful: bool) {
+        if successful {
+            self.written_bits.store(unix_s.to_bits(), Ordering::Relaxed);
+            self.ok.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn collect(&self, sheet: &mut Sheet) {
+        sheet.count(&c::STATE_WRITES, &["ok"], self.ok.load(Ordering::Relaxed));
+        sheet.count(&c::STATE_WRITES, &["failed"], self.failed.load(Ordering::Relaxed));
+        let at = f64::from_bits(self.written_bits.load(Ordering::Relaxed));
+        sheet.put(&c::STATE_WRITTEN, &[], at);
+    }
+}
+
 /// The shared state.
 pub(in crate::telemetry) struct Shared {
     book: Mutex<Book>,
     pub(in crate::telemetry) exemplars: Mutex<Exemplars>,
     pub(in crate::telemetry) spans: Arc<SpanCounts>,
     pub(in crate::telemetry) reloads: Reloads,
+    pub(in crate::telemetry) state_writes: StateWrites,
     pub(in crate::telemetry) registry: Registry,
     log_losses: OnceLock<Arc<AtomicU64>>,
     build: BuildInfo,
@@ -67,6 +94,7 @@ impl Shared {
             exemplars: Mutex::new(Exemplars::default()),
             spans: Arc::new(SpanCounts::default()),
             reloads: Reloads::default(),
+            state_writes: StateWrites::default(),
             registry: Registry::new(),
             log_losses: OnceLock::new(),
             build: build.clone(),
@@ -119,6 +147,7 @@ impl Shared {
         let lost = self.log_losses.get().map_or(0, |lost| lost.load(Ordering::Relaxed));
         sheet.count(&c::LOG_LINES_LOST, &[], lost);
         self.reloads.collect(&mut sheet);
+        self.state_writes.collect(&mut sheet);
         let BuildInfo { version, revision, rustc } = &self.build;
         sheet.put(&c::BUILD_INFO, &[version, revision, rustc], 1.0);
         sheet.put(&c::STARTED, &[], self.started_unix_s);

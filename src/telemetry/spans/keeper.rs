@@ -166,7 +166,7 @@ impl Keeper {
         let (event, attributes) = described(change);
         let epoch = match self.epochs.entry(gate) {
             Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(place) if matches!(change, GateChange::Closed { .. }) => {
+            Entry::Vacant(place) if begins_silence(change) => {
                 place.insert(OpenEpoch { since: now, events: Vec::new() })
             }
             Entry::Vacant(_) => return,
@@ -226,6 +226,10 @@ fn gate_span(
     span
 }
 
+const fn begins_silence(change: &GateChange) -> bool {
+    matches!(change, GateChange::Closed { .. } | GateChange::Remembered { .. })
+}
+
 fn described(change: &GateChange) -> (&'static str, Vec<KeyValue>) {
     match *change {
         GateChange::Closed { level, long, advice, .. } => {
@@ -237,6 +241,10 @@ fn described(change: &GateChange) -> (&'static str, Vec<KeyValue>) {
                 advice.wait().map(|d| KeyValue::new("plimsoll.advice.wait_s", d.as_secs_f64()));
             attributes.extend(wait);
             ("closed", attributes)
+        }
+        GateChange::Remembered { level, long, .. } => {
+            let level = KeyValue::new("plimsoll.gate.level", i64::from(level));
+            ("remembered", vec![level, KeyValue::new("plimsoll.gate.long", long)])
         }
         GateChange::Extended { long, .. } => {
             ("extended", vec![KeyValue::new("plimsoll.gate.long", long)])

@@ -1,0 +1,67 @@
+//! What is worth knowing again after a restart, about one holder of a limit.
+//!
+//! Times are spans rather than moments: the monotonic clock of one run means nothing to the next, and the
+//! wall clock, which alone connects the two, may be stepped. [`ScopeMemory::later`] says what is left
+//! after a span; whoever knows how long ago it was written asks it.
+
+use std::time::Duration;
+
+use super::{Estimate, ScopeKey};
+
+/// An estimate on which nobody has relied for this long is dropped. While it is relied on, a limit that has
+/// changed shows; vendors change theirs between releases, which are weeks apart.
+pub const ESTIMATE_UNUSED_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// What one run tells the next about a scope.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScopeMemory {
+    /// Whose limit it is.
+    pub key: ScopeKey,
+    /// What was believed about the limit.
+    pub estimate: Option<EstimateMemory>,
+    /// The pause that was on.
+    pub pause: Option<PauseMemory>,
+}
+
+/// An estimate, and how stale it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EstimateMemory {
+    /// The estimate; its moment is of no use to another run.
+    pub estimate: Estimate,
+    /// How long ago it was last relied on.
+    pub unused: Duration,
+}
+
+/// A pause that was not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PauseMemory {
+    /// What is left of it.
+    pub left: Duration,
+    /// What is left of the silence that the server asked for; zero when it asked for none. Not more than
+    /// `left`.
+    pub asked: Duration,
+    /// Epochs in a row without an accepted resume request.
+    pub level: u32,
+    /// It is longer than the configured maximum.
+    pub long: bool,
+}
+
+impl ScopeMemory {
+    /// What is left of it after some time without a daemon; `None`: nothing. No span can make a pause
+    /// longer.
+    #[must_use]
+    pub fn later(&self, elapsed: Duration) -> Option<Self> {
+        let estimate = self.estimate.as_ref().and_then(|memory| {
+            let unused = memory.unused.saturating_add(elapsed);
+            (unused <= ESTIMATE_UNUSED_MAX)
+                .then(|| EstimateMemory { estimate: memory.estimate.clone(), unused })
+        });
+        let pause = self.pause.and_then(|pause| {
+            let left = pause.left.saturating_sub(elapsed);
+            let asked = pause.asked.saturating_sub(elapsed);
+            (!left.is_zero()).then_some(PauseMemory { left, asked, ..pause })
+        });
+        let some = estimate.is_some() || pause.is_some();
+        some.then(|| Self { key: self.key.clone(), estimate, pause })
+    }
+}

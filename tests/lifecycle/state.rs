@@ -1,0 +1,89 @@
+//! What the daemon learned, over a restart: with its file, with a file that is broken, and without a
+//! place to put it.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::scripted::{Reply, Scripted};
+use crate::world::{World, sending_to, stream, until};
+
+const STATE: &str = "[policy]\nretry_after_jitter = \"0s\"\n\
+                     [state]\nfile = \"state.json\"\ninterval = \"1s\"\n";
+
+#[test]
+fn an_open_retry_after_outlives_the_daemon_that_was_asked() {
+    let world = World::new();
+    let advised = "retry-after: 6\r\n".to_owned();
+    let api = Scripted::start(move |n, _| match n {
+        5 => Reply::Status(429, advised.clone()),
+        _ => Reply::ok(),
+    });
+    let config = sending_to(&api.url) + STATE + &stream("s", "20/s");
+    let mut first = world.daemon(&config, &[]);
+    until("the refusal", || first.sum("plimsoll_gate_state", &[]) == 2.0);
+    assert!(first.line("no state file yet").is_some());
+    assert_eq!(first.process.terminate(Duration::from_secs(5)).code(), Some(0));
+    let (sent, refused_at) = (api.count(), api.seen()[5].at);
+    let text = fs::read_to_string(world.path().join("state.json")).expect("was written");
+    assert!(text.contains("\"left_s\""), "{text}");
+
+    let next = world.daemon(&config, &[]);
+    assert!(next.line("a pause of an earlier run is not over").is_some(), "{}", next.process.log());
+    until("traffic after the pause", || api.count() > sent + 5);
+    let resumed = api.seen()[sent].at.saturating_duration_since(refused_at);
+    assert!(resumed >= Duration::from_millis(5_990), "sent after {resumed:?}");
+    let scrape = next.scrape();
+    assert_eq!(scrape.sum("plimsoll_gate_violations_total", &[]), 0.0);
+    assert_eq!(scrape.sum("plimsoll_gate_epochs_total", &[]), 0.0, "it began in the first run");
+    scrape.adds_up();
+}
+
+#[test]
+fn what_is_written_between_is_there_after_a_kill() {
+    let world = World::new();
+    let api = Scripted::start(|_, _| Reply::Status(429, "retry-after: 600\r\n".to_owned()));
+    let config = sending_to(&api.url) + STATE + &stream("s", "20/s");
+    let mut first = world.daemon(&config, &[]);
+    let file = world.path().join("state.json");
+    let noted = || fs::read_to_string(&file).is_ok_and(|text| text.contains("\"left_s\""));
+    until("the pause in the file", noted);
+    assert!(first.sum("plimsoll_state_writes_total", &[("result", "ok")]) >= 1.0);
+    assert!(first.sum("plimsoll_state_written_timestamp_seconds", &[]) > 1e9);
+    first.process.signal("KILL");
+    let _ = first.process.wait(Duration::from_secs(5));
+    let sent = api.count();
+    let next = world.daemon(&config, &[]);
+    until("slots that pass", || next.sum("plimsoll_slots_skipped_total", &[]) > 10.0);
+    assert_eq!(api.count(), sent);
+    assert_eq!(next.sum("plimsoll_gate_long", &[]), 1.0);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_kept_aside_and_said() {
+    let world = World::new();
+    let api = Scripted::start(|_, _| Reply::ok());
+    world.write("state.json", "{\"version\": 7}\n");
+    let config = sending_to(&api.url) + STATE + &stream("s", "20/s");
+    let daemon = world.daemon(&config, &[]);
+    let line = daemon.line("the state file cannot be used").expect("is said");
+    assert!(line["file"].as_str().is_some_and(|file| file.ends_with("state.json")), "{line}");
+    assert!(line["problem"].as_str().is_some_and(|p| p.contains("version: 7")), "{line}");
+    let kept = fs::read_to_string(world.path().join("state.json.bad")).expect("is kept aside");
+    assert_eq!(kept, "{\"version\": 7}\n");
+    until("traffic", || api.count() > 5);
+    until("a new one", || world.path().join("state.json").exists());
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_said_once_and_counted() {
+    let world = World::new();
+    let api = Scripted::start(|_, _| Reply::ok());
+    let state = STATE.replace("state.json", "missing/state.json");
+    let config = sending_to(&api.url) + &state + &stream("s", "20/s");
+    let mut daemon = world.daemon(&config, &[]);
+    let failed = [("result", "failed")];
+    until("two failures", || daemon.sum("plimsoll_state_writes_total", &failed) >= 2.0);
+    assert_eq!(daemon.process.terminate(Duration::from_secs(5)).code(), Some(0));
+    let said = daemon.process.log().matches("the state file cannot be written").count();
+    assert_eq!(said, 1, "{}", daemon.process.log());
+}
