@@ -34,6 +34,7 @@ fn every_scenario_keeps_its_bars() {
     }
     let all: Vec<Case> =
         experiments.into_iter().flat_map(|e| cases(&Arc::new(e), Cover::Pairwise)).collect();
+    assert!(all.iter().any(|case| case.experiment.compared), "the bench has nothing to compare");
     let one = |case: &Case| {
         let seed = 1;
         run(case, seed, measured(case), &mut Adaptive::new(case, seed))

@@ -17,6 +17,9 @@ pub(crate) struct Experiment {
     /// Why the accepted ranges are what they are, where they differ from the bars.
     #[serde(default)]
     pub(crate) why: Option<String>,
+    /// Whether the bench compares other policies with ours here.
+    #[serde(default)]
+    pub(crate) compared: bool,
     pub(crate) limiter: Axis<Limiter>,
     /// For every limiter but concurrency.
     #[serde(default)]
