@@ -15,7 +15,9 @@ use plimsoll::model::{
     Advice, AdviceSource, Answer, AttemptId, CredentialId, EndpointId, Identity, Moment, Rate,
     Scope, Verdict,
 };
-use plimsoll::policy::{BackoffSettings, Jitter, PolicySettings, RetryBudgetSettings};
+use plimsoll::policy::{
+    AdaptiveSettings, BackoffSettings, Jitter, Mode, PolicySettings, RetryBudgetSettings,
+};
 use plimsoll::schedule::{Arrivals, ScheduleSettings};
 
 const SEED: u64 = 1;
@@ -39,10 +41,11 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(streams: u32, rate: Rate, in_flight_max: u32) -> Self {
+    fn new(mode: Mode, streams: u32, rate: Rate, in_flight_max: u32) -> Self {
         let plan = Plan {
             in_flight_max,
-            streams: (0..streams).map(|i| stream(i, rate, in_flight_max)).collect(),
+            adaptive: AdaptiveSettings::default(),
+            streams: (0..streams).map(|i| stream(i, mode, rate, in_flight_max)).collect(),
             credentials: vec![CredentialPlan {
                 id: CredentialId(0),
                 name: "none".into(),
@@ -68,6 +71,9 @@ impl Bench {
                 Output::WakeAt(at) => {
                     self.wake_at = at;
                     return;
+                }
+                Output::Fit(gate, job) => {
+                    self.engine.handle(self.now, Input::Fitted(gate, job.run()));
                 }
                 other => drop(black_box(other)),
             }
@@ -109,7 +115,7 @@ impl Bench {
     }
 }
 
-fn stream(index: u32, rate: Rate, in_flight_max: u32) -> StreamPlan {
+fn stream(index: u32, mode: Mode, rate: Rate, in_flight_max: u32) -> StreamPlan {
     StreamPlan {
         name: format!("stream-{index}").into(),
         target: "target".into(),
@@ -125,6 +131,8 @@ fn stream(index: u32, rate: Rate, in_flight_max: u32) -> StreamPlan {
         server_port: 80,
         resend_is_safe: false,
         in_flight_max,
+        mode,
+        weight: 1.0,
         schedule: ScheduleSettings {
             rate,
             arrivals: Arrivals::Uniform,
@@ -151,13 +159,20 @@ fn rate(text: &str) -> Rate {
 }
 
 /// One attempt from due to accepted, at a rate that is kept. The total rate is the same whatever the number of
-/// streams, so the difference is what a stream more costs.
+/// streams, so the difference is what a stream more costs. In adaptive mode all streams share one plan, and what
+/// each attempt tells of the limit is noted; a fit, where one is asked for, counts in.
 fn steady(c: &mut Criterion) {
     let mut group = c.benchmark_group("steady");
     group.throughput(Throughput::Elements(1));
-    for (streams, each) in [(1, "10000/s"), (1_000, "10/s"), (10_000, "1/s")] {
-        let mut bench = Bench::new(streams, rate(each), 1_000);
-        group.bench_function(BenchmarkId::new("attempt", streams), |b| {
+    let fixed = [(1, "10000/s"), (1_000, "10/s"), (10_000, "1/s")].map(|c| (Mode::Fixed, c));
+    let adaptive = [(1, "10000/s"), (2, "5000/s"), (1_000, "10/s")].map(|c| (Mode::Adaptive, c));
+    for (mode, (streams, each)) in fixed.into_iter().chain(adaptive) {
+        let mut bench = Bench::new(mode, streams, rate(each), 1_000);
+        let name = match mode {
+            Mode::Fixed => "attempt",
+            Mode::Adaptive => "adaptive-attempt",
+        };
+        group.bench_function(BenchmarkId::new(name, streams), |b| {
             b.iter(|| {
                 bench.sleep();
                 bench.answer();
@@ -172,7 +187,7 @@ fn steady(c: &mut Criterion) {
 fn full(c: &mut Criterion) {
     let mut group = c.benchmark_group("full");
     group.throughput(Throughput::Elements(1));
-    let mut bench = Bench::new(1, rate("1000000/s"), IN_FLIGHT);
+    let mut bench = Bench::new(Mode::Fixed, 1, rate("1000000/s"), IN_FLIGHT);
     group.bench_function("attempt", |b| {
         b.iter(|| {
             bench.now += ANSWER_EVERY;
@@ -191,7 +206,7 @@ fn gated(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("stream-wake", streams), |b| {
             b.iter_batched_ref(
                 || {
-                    let mut bench = Bench::new(streams as u32, rate(each), 1_000);
+                    let mut bench = Bench::new(Mode::Fixed, streams as u32, rate(each), 1_000);
                     bench.refuse();
                     bench
                 },

@@ -18,7 +18,7 @@ pub use credential::{CredentialFile, CredentialType};
 pub use process::{
     EngineFile, LifecycleFile, LogFile, LogFormat, LogLevel, OtlpProtocol, TracingFile, WebFile,
 };
-pub use stream::{ArrivalsName, JitterName, PolicyFile, ScheduleFile, StreamFile};
+pub use stream::{ArrivalsName, JitterName, ModeName, PolicyFile, ScheduleFile, StreamFile};
 pub use target::{DialectName, HttpVersionName, MethodName, TargetFile};
 
 /// Configuration of `plimsoll run`.
@@ -38,7 +38,7 @@ pub struct ConfigFile {
     pub lifecycle: LifecycleFile,
     /// Bounds on the whole process.
     pub engine: EngineFile,
-    /// What streams do when refused, unless they say otherwise.
+    /// How streams find their rate and what they do when refused, unless they say otherwise.
     pub policy: PolicyFile,
     /// How streams lay out their requests in time, unless they say otherwise.
     pub schedule: ScheduleFile,

@@ -87,6 +87,7 @@ impl Registry {
         Assigned {
             plan: Plan {
                 in_flight_max: settings.in_flight_max,
+                adaptive: settings.adaptive,
                 streams: streams.collect(),
                 credentials: credentials.iter().map(|c| credential_plan(c)).collect(),
             },
@@ -145,6 +146,8 @@ fn stream_plan(
         resend_is_safe: endpoint.idempotency_key_header.is_some()
             || endpoint.method.is_idempotent(),
         in_flight_max: stream.in_flight_max,
+        mode: stream.mode,
+        weight: stream.weight,
         schedule: stream.schedule,
         policy: stream.policy,
     }

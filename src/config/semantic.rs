@@ -54,6 +54,7 @@ pub(super) fn settings(
         tracing,
         grace_period: file.lifecycle.grace_period.0,
         in_flight_max: file.engine.in_flight_max,
+        adaptive: stream::adaptive_settings(&file.policy),
         targets: targets.into_iter().filter(|t| used_target(&t.endpoint.name)).collect(),
         credentials: credentials
             .into_iter()

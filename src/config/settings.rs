@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::engine::TokenPlan;
 use crate::model::Scope;
-use crate::policy::PolicySettings;
+use crate::policy::{AdaptiveSettings, Mode, PolicySettings};
 use crate::schedule::{RequestTemplate, ScheduleSettings};
 use crate::sender::{CredentialSettings, EndpointSettings};
 
@@ -27,6 +27,8 @@ pub struct Settings {
     pub grace_period: Duration,
     /// Requests in flight at once, over all streams.
     pub in_flight_max: u32,
+    /// How the rate of a scope with adaptive streams is found and held.
+    pub adaptive: AdaptiveSettings,
     /// Targets that streams use, in the order of their names.
     pub targets: Vec<TargetSettings>,
     /// Credentials that streams use, in the order of their names.
@@ -119,7 +121,11 @@ pub struct StreamSettings {
     pub credential: Arc<str>,
     /// Requests in flight at once.
     pub in_flight_max: u32,
-    /// When its slots are due.
+    /// Who decides how fast it sends.
+    pub mode: Mode,
+    /// Its part of an adaptive scope's rate.
+    pub weight: f64,
+    /// When its slots are due; in adaptive mode its rate is a ceiling.
     pub schedule: ScheduleSettings,
     /// What it does when refused.
     pub policy: PolicySettings,

@@ -135,8 +135,9 @@ impl Daemon {
         let _ = commands.try_send(Command::Apply(Box::new(outfit)));
         let engine = Engine::new(seed(), count);
         let loop_signs = Arc::clone(&signs);
+        let background = tokio::runtime::Handle::current();
         let ended = on_own_thread(move || async move {
-            SendLoop::new(clock, engine, observer, received, loop_signs)?.run().await
+            SendLoop::new(clock, engine, observer, received, loop_signs, background)?.run().await
         })?;
         let (quit, quit_asked) = mpsc::channel(1);
         let lifecycle = settings.web.enable_lifecycle;

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::engine::{Input, TokenAnswer};
+use crate::infer::Job;
 use crate::model::{
-    Answer, CredentialId, EndpointId, Failure, FailureKind, Moment, SendOrder, StreamId, Verdict,
-    WallOffset,
+    Answer, CredentialId, EndpointId, Failure, FailureKind, GateId, Moment, SendOrder, StreamId,
+    Verdict, WallOffset,
 };
 use crate::schedule::{RequestTemplate, Values};
 use crate::sender::{self, EndpointClient, Rendered, TokenClient, TokenStore};
@@ -104,6 +106,16 @@ impl Outbound {
         let returned = self.returned.clone();
         tokio::spawn(async move {
             let _ = returned.send(Returned::Token(credential, fetching.await));
+        });
+    }
+
+    /// Starts a fit. One that dies is as one that tells nothing.
+    pub(super) fn fit(&self, background: &Handle, gate: GateId, job: Job) {
+        let returned = self.returned.clone();
+        let computing = background.spawn_blocking(move || job.run());
+        background.spawn(async move {
+            let estimate = computing.await.unwrap_or(None);
+            let _ = returned.send(Returned::Input(Input::Fitted(gate, estimate)));
         });
     }
 

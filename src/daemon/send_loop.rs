@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 
@@ -59,6 +60,8 @@ pub(super) struct SendLoop {
     engine: Engine,
     observer: Observer,
     outbound: Outbound,
+    /// Where fits are computed: threads that stand back for this loop's.
+    background: Handle,
     returned: UnboundedReceiver<Returned>,
     commands: Receiver<Command>,
     pacer: Pacer,
@@ -86,6 +89,7 @@ impl SendLoop {
         observer: Observer,
         commands: Receiver<Command>,
         signs: Arc<Signs>,
+        background: Handle,
     ) -> io::Result<Self> {
         let (sender, returned) = unbounded_channel();
         Ok(Self {
@@ -94,6 +98,7 @@ impl SendLoop {
             engine,
             observer,
             outbound: Outbound::new(sender),
+            background,
             returned,
             commands,
             pacer: Pacer::new(clock)?,
@@ -194,6 +199,7 @@ impl SendLoop {
                     sends += 1;
                 }
                 Output::FetchToken(credential) => self.outbound.fetch_token(credential),
+                Output::Fit(gate, job) => self.outbound.fit(&self.background, gate, job),
                 Output::Event(event) => {
                     self.note(&event);
                     self.observer.observe(self.wall, now, &event);

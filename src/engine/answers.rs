@@ -14,17 +14,25 @@ use crate::model::{
 
 impl Engine {
     /// The headers of a refusal came ahead of its body.
-    pub(super) fn warned(&mut self, attempt: AttemptId, headers_at: Moment, advice: Advice) {
+    pub(super) fn warned(
+        &mut self,
+        attempt: AttemptId,
+        headers_at: Moment,
+        advice: Advice,
+        now: Moment,
+    ) {
         let Some(flight) = self.flights.get_mut(&attempt) else { return };
         let (stream, gate) = (flight.order.stream, flight.gate);
         flight.warned = self.streams.get(stream).map(|s| (advice, s.gate));
-        self.throttled(stream, gate, attempt, headers_at, advice);
+        let refusal = Refusal { stream, attempt, headers_at, advice };
+        self.throttled(gate, &refusal, now);
+        self.run_pace(gate, now);
     }
 
     /// An attempt ended. One that was abandoned before has been counted and is ignored.
     pub(super) fn answered(&mut self, attempt: AttemptId, answer: Answer, now: Moment) {
         let Some(flight) = self.flights.remove(&attempt) else { return };
-        let Flight { order, gate, message, warned } = flight;
+        let Flight { order, gate, ordinal, message, warned } = flight;
         let Some(mut stream) = self.streams.take(order.stream) else { return };
         let record = Arc::new(AttemptRecord { order, answer });
         stream.counts.in_flight -= 1;
@@ -40,6 +48,10 @@ impl Engine {
         // Unless the body advises what the headers did not, or a reload has moved the stream.
         let told = warned == Some((record.answer.advice, stream.gate));
         let resume_delay = stream.plan.policy.backoff.base;
+        let later = self.gates.arrives(gate, ordinal);
+        if let Some(pace) = self.gates.pace_mut(gate) {
+            pace.answered(attempt, &record.answer, later, now);
+        }
         self.settle_token(&record, now);
         self.settle_message(&mut stream, message, &record, now);
         self.streams.put(stream);
@@ -47,7 +59,7 @@ impl Engine {
         if opened {
             self.kick_gate(gate, now);
         }
-        self.after_flight(order.stream, now);
+        self.after_flight(order.stream, gate, now);
     }
 
     /// Counts everything in flight as abandoned: the grace period is over.
@@ -63,8 +75,13 @@ impl Engine {
         }
     }
 
-    fn after_flight(&mut self, id: StreamId, now: Moment) {
+    fn after_flight(&mut self, id: StreamId, gate: GateId, now: Moment) {
+        let paced = self.streams.get(id).filter(|stream| stream.is_paced()).map(|s| s.gate);
         self.kick(id, now);
+        // The pace has learned something, and there may be room under a limit in flight.
+        if paced != Some(gate) {
+            self.kick_pace(gate, now);
+        }
         self.remove_if_done(id);
         self.finish_drain();
     }
@@ -85,29 +102,29 @@ impl Engine {
                 return false;
             }
             let headers_at = answer.headers_at.unwrap_or(answer.done_at);
-            self.throttled(stream, gate, attempt, headers_at, answer.advice);
+            let refusal = Refusal { stream, attempt, headers_at, advice: answer.advice };
+            self.throttled(gate, &refusal, now);
             return false;
         }
         let accepted = answer.verdict == Verdict::Accepted;
-        self.gates.ended(gate, attempt, accepted, now, delay, &mut self.outbox)
+        let opened = self.gates.ended(gate, attempt, accepted, now, delay, &mut self.outbox);
+        if let (Some(held), Some(pace)) = (opened, self.gates.pace_mut(gate)) {
+            pace.opened(held, now);
+        }
+        opened.is_some()
     }
 
     /// Closes the gate that the attempt went through, and the one that its stream stands behind
     /// now, should a reload have moved it.
-    fn throttled(
-        &mut self,
-        id: StreamId,
-        gate: GateId,
-        attempt: AttemptId,
-        headers_at: Moment,
-        advice: Advice,
-    ) {
-        let Some(stream) = self.streams.get(id) else { return };
+    fn throttled(&mut self, gate: GateId, refusal: &Refusal, now: Moment) {
+        let Some(stream) = self.streams.get(refusal.stream) else { return };
         let (moved_to, policy) = (stream.gate, stream.plan.policy);
-        let refusal = Refusal { stream: id, attempt, headers_at, advice };
-        self.gates.throttled(gate, &refusal, &policy, &mut self.rng, &mut self.outbox);
-        if moved_to != gate {
-            self.gates.throttled(moved_to, &refusal, &policy, &mut self.rng, &mut self.outbox);
+        for id in std::iter::once(gate).chain((moved_to != gate).then_some(moved_to)) {
+            let (rng, outbox) = (&mut self.rng, &mut self.outbox);
+            let began = self.gates.throttled(id, refusal, &policy, rng, outbox);
+            if began && let Some(pace) = self.gates.pace_mut(id) {
+                pace.closed(now);
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use super::plan::{Plan, StreamPlan};
 use super::stream::{Counts, Stream};
 use super::timers::Armed;
 use crate::model::{Event, MessageResult, Moment, RunState, ScopeKey, StreamId, StreamInfo};
-use crate::policy::RetryBudget;
+use crate::policy::{Mode, RetryBudget};
 use crate::schedule::{Schedule, ScheduleSettings};
 
 /// The golden ratio's fraction: multiples of it spread streams of one rate over its period, however
@@ -25,7 +25,10 @@ impl Engine {
         if self.run != RunState::Running {
             return;
         }
+        // Nothing more is due at `now` from here on, so shared plans rest until they are opened again.
+        let known = self.close_paces(now);
         self.in_flight_max = plan.in_flight_max;
+        self.adaptive = plan.adaptive;
         self.tokens.apply(plan.credentials, &mut self.outbox);
         let wanted: HashSet<_> = plan.streams.iter().map(|s| Arc::clone(&s.name)).collect();
         let mut gone: Vec<_> =
@@ -37,6 +40,7 @@ impl Engine {
         for stream in plan.streams {
             self.place(stream, now);
         }
+        self.open_paces(&known, now);
         self.gates.sweep(&mut self.outbox);
         self.tokens_due(now);
     }
@@ -92,7 +96,8 @@ impl Engine {
         self.run_slots(id, now);
         let Some(mut stream) = self.streams.take(id) else { return };
         let (old, new) = (&stream.plan.schedule, &plan.schedule);
-        if old.arrivals != new.arrivals {
+        let fixed_again = stream.is_paced() && plan.mode == Mode::Fixed;
+        if old.arrivals != new.arrivals || fixed_again {
             let fresh = ScheduleSettings { ramp: Duration::ZERO, ..*new };
             stream.schedule = Schedule::start(&fresh, now + new.rate.period(), 0.0, &mut self.rng);
         } else if old.rate != new.rate {

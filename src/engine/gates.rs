@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
+use super::pace::GatePace;
 use super::{GateName, Output};
 use crate::model::{
     Advice, AttemptId, Event, GateChange, GateId, Identity, Moment, ScopeKey, StreamId,
@@ -25,6 +26,12 @@ pub(super) struct GateEntry {
     pub(super) held: Duration,
     /// Streams that stand behind it.
     pub(super) members: Vec<StreamId>,
+    /// Requests that went through it so far ...
+    sends: u64,
+    /// ... and those of them that have not ended.
+    pub(super) in_flight: u32,
+    /// The plan that its adaptive streams share.
+    pub(super) pace: Option<Box<GatePace>>,
 }
 
 /// The facts of one refusal.
@@ -80,6 +87,9 @@ impl GateTable {
             epochs: 0,
             held: Duration::ZERO,
             members: Vec::new(),
+            sends: 0,
+            in_flight: 0,
+            pace: None,
         };
         self.by_key.insert(Arc::clone(&key), id);
         self.entries.push(Some(Box::new(entry)));
@@ -103,6 +113,44 @@ impl GateTable {
     /// Every gate, in order of creation.
     pub(super) fn iter(&self) -> impl Iterator<Item = &GateEntry> {
         self.entries.iter().filter_map(Option::as_deref)
+    }
+
+    /// The ids of all gates, in order of creation.
+    pub(super) fn ids(&self) -> Vec<GateId> {
+        let mut ids: Vec<_> = self.by_key.values().copied().collect();
+        ids.sort();
+        ids
+    }
+
+    pub(super) fn pace_mut(&mut self, id: GateId) -> Option<&mut GatePace> {
+        self.get_mut(id)?.pace.as_deref_mut()
+    }
+
+    /// Takes a gate's pace out to work on it beside the rest of the engine. [`Self::put_pace`] it
+    /// back.
+    pub(super) fn take_pace(&mut self, id: GateId) -> Option<Box<GatePace>> {
+        self.get_mut(id)?.pace.take()
+    }
+
+    pub(super) fn put_pace(&mut self, id: GateId, pace: Box<GatePace>) {
+        if let Some(entry) = self.get_mut(id) {
+            entry.pace = Some(pace);
+        }
+    }
+
+    /// A request goes through: its number, and how many others are under way.
+    pub(super) fn departs(&mut self, id: GateId) -> (u64, u32) {
+        let Some(entry) = self.get_mut(id) else { return (0, 0) };
+        entry.sends += 1;
+        entry.in_flight += 1;
+        (entry.sends, entry.in_flight - 1)
+    }
+
+    /// The request of that number has ended: how many were sent after it.
+    pub(super) fn arrives(&mut self, id: GateId, ordinal: u64) -> u64 {
+        let Some(entry) = self.get_mut(id) else { return 0 };
+        entry.in_flight = entry.in_flight.saturating_sub(1);
+        entry.sends - ordinal
     }
 
     pub(super) fn members(&self, id: GateId) -> Vec<StreamId> {
@@ -133,7 +181,7 @@ impl GateTable {
         }
     }
 
-    /// A request of this scope was throttled.
+    /// A request of this scope was throttled. True when this began an epoch.
     pub(super) fn throttled(
         &mut self,
         id: GateId,
@@ -141,9 +189,9 @@ impl GateTable {
         policy: &PolicySettings,
         rng: &mut impl Rng,
         outbox: &mut Outbox,
-    ) {
+    ) -> bool {
         let Refusal { stream, attempt, headers_at, advice } = *refusal;
-        let Some(entry) = self.get_mut(id) else { return };
+        let Some(entry) = self.get_mut(id) else { return false };
         let pause = entry.gate.throttled(attempt, headers_at, advice, policy, rng);
         let (until, long) = (entry.gate.until(), entry.gate.is_long());
         let change = match pause {
@@ -152,9 +200,10 @@ impl GateTable {
                 GateChange::Closed { until, advice, level: entry.gate.level(), long, cause: stream }
             }
             Pause::Extended => GateChange::Extended { until, long },
-            Pause::Covered => return,
+            Pause::Covered => return false,
         };
         outbox.push_back(Output::Event(Event::Gate(id, change)));
+        pause == Pause::Began
     }
 
     /// An attempt goes out. Counts it as a violation if a pause that the server asked for is on.
@@ -176,7 +225,7 @@ impl GateTable {
         }
     }
 
-    /// An attempt ended, not throttled. True when this opened the gate.
+    /// An attempt ended, not throttled. How long the gate had held traffic when this opened it.
     pub(super) fn ended(
         &mut self,
         id: GateId,
@@ -185,12 +234,12 @@ impl GateTable {
         now: Moment,
         delay: Duration,
         outbox: &mut Outbox,
-    ) -> bool {
-        let Some(entry) = self.get_mut(id) else { return false };
-        let Some(held) = entry.gate.ended(attempt, accepted, now, delay) else { return false };
+    ) -> Option<Duration> {
+        let entry = self.get_mut(id)?;
+        let held = entry.gate.ended(attempt, accepted, now, delay)?;
         entry.held += held;
         outbox.push_back(Output::Event(Event::Gate(id, GateChange::Opened { held })));
-        true
+        Some(held)
     }
 
     pub(super) fn open_by_operator(

@@ -1,4 +1,4 @@
-//! The sans-IO core: joins schedule and policy, owns every timer and the invariants.
+//! The sans-IO core: joins schedule, policy and infer, owns every timer and the invariants.
 //!
 //! The composition feeds it [`Input`]s and asks [`Engine::poll`] for [`Output`]s; the engine says
 //! what to send, what to fetch, what happened and when to wake it. It never reads a clock, sleeps,
@@ -12,10 +12,13 @@ mod answers;
 mod apply;
 mod gates;
 mod message;
+mod pace;
 mod plan;
+mod scopes;
 mod slots;
 mod status;
 mod stream;
+mod ticks;
 mod timers;
 mod tokens;
 
@@ -33,10 +36,12 @@ use self::stream::Streams;
 use self::timers::{Timer, Timers};
 pub use self::tokens::TokenAnswer;
 use self::tokens::TokenDesk;
+use crate::infer::Job;
 use crate::model::{
-    Advice, Answer, AttemptId, CredentialId, Event, GateId, IdHash, MessageResult, Moment,
-    RunState, SendOrder, StreamId,
+    Advice, Answer, AttemptId, CredentialId, Estimate, Event, GateId, IdHash, MessageResult,
+    Moment, RunState, SendOrder, StreamId,
 };
+use crate::policy::AdaptiveSettings;
 
 /// Something that happened outside.
 #[derive(Debug)]
@@ -67,6 +72,8 @@ pub enum Input {
         /// What came of it.
         answer: TokenAnswer,
     },
+    /// A fit of [`Output::Fit`] came to an end.
+    Fitted(GateId, Option<Estimate>),
     /// Send nothing more; let what is in flight finish.
     Drain,
     /// The grace period is over: what is in flight counts as abandoned.
@@ -80,6 +87,8 @@ pub enum Output {
     Send(SendOrder),
     /// Fetch a token for this credential.
     FetchToken(CredentialId),
+    /// Compute this fit, somewhere else: it takes some milliseconds. Answer with [`Input::Fitted`].
+    Fit(GateId, Job),
     /// Tell telemetry.
     Event(Event),
     /// Nothing to do before this moment, unless an input comes first.
@@ -99,6 +108,7 @@ pub struct Engine {
     tokens: TokenDesk,
     flights: HashMap<AttemptId, Flight, IdHash>,
     in_flight_max: u32,
+    adaptive: AdaptiveSettings,
     next_attempt: u64,
     sends_left: Option<u64>,
     run: RunState,
@@ -110,6 +120,8 @@ struct Flight {
     order: SendOrder,
     /// The gate it went through; a reload may have put its stream behind another since.
     gate: GateId,
+    /// Its number among the requests that went through that gate.
+    ordinal: u64,
     message: Message,
     /// What the headers of a refusal advised, once they have come, and the gate that its stream
     /// stood behind then.
@@ -130,6 +142,7 @@ impl Engine {
             tokens: TokenDesk::default(),
             flights: HashMap::default(),
             in_flight_max: 0,
+            adaptive: AdaptiveSettings::default(),
             next_attempt: 0,
             sends_left: stop_after,
             run: RunState::Running,
@@ -142,10 +155,11 @@ impl Engine {
         match input {
             Input::Apply(plan) => self.apply(plan, now),
             Input::Warned { attempt, headers_at, advice } => {
-                self.warned(attempt, headers_at, advice);
+                self.warned(attempt, headers_at, advice, now);
             }
             Input::Answered { attempt, answer } => self.answered(attempt, answer, now),
             Input::Token { credential, answer } => self.token_answered(credential, answer, now),
+            Input::Fitted(gate, estimate) => self.fitted(gate, estimate, now),
             Input::Drain => self.begin_drain(now),
             Input::Abandon => self.abandon(now),
         }
@@ -163,6 +177,7 @@ impl Engine {
             }
             match self.timers.pop_due(now) {
                 Some((at, Timer::Slots(stream))) => self.slots_due(stream, at, now),
+                Some((at, Timer::Pace(gate))) => self.pace_due(gate, at, now),
                 Some((_, Timer::Tokens)) => self.tokens_due(now),
                 None => return Output::WakeAt(self.timers.next_at()),
             }

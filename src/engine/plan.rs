@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::{CredentialId, EndpointId, Identity, Scope};
-use crate::policy::{BackoffSettings, PolicySettings};
+use crate::policy::{AdaptiveSettings, BackoffSettings, Mode, PolicySettings};
 use crate::schedule::ScheduleSettings;
 
 /// Everything the engine runs. Applying a new plan keeps what did not change.
@@ -11,6 +11,8 @@ use crate::schedule::ScheduleSettings;
 pub struct Plan {
     /// Requests in flight at once, over all streams.
     pub in_flight_max: u32,
+    /// How the rate of a scope with adaptive streams is found and held.
+    pub adaptive: AdaptiveSettings,
     /// The streams; names are unique.
     pub streams: Vec<StreamPlan>,
     /// The credentials that the streams refer to; ids are unique.
@@ -48,7 +50,11 @@ pub struct StreamPlan {
     pub resend_is_safe: bool,
     /// Requests of this stream in flight at once.
     pub in_flight_max: u32,
-    /// When its slots are due.
+    /// Who decides how fast it sends.
+    pub mode: Mode,
+    /// Its part of an adaptive scope's rate, in relation to the scope's other streams; above zero.
+    pub weight: f64,
+    /// When its slots are due; in adaptive mode its rate is a ceiling, and arrivals are even.
     pub schedule: ScheduleSettings,
     /// How it behaves when refused.
     pub policy: PolicySettings,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::message::Message;
+use super::pace::Departure;
 use super::stream::Stream;
 use super::{CROWDED_WAKE, Engine, Flight, HELD_WAKE, Output};
 use crate::model::{
@@ -13,13 +14,13 @@ use crate::model::{
 };
 use crate::policy::Passage;
 
-const NANOSECOND: Duration = Duration::from_nanos(1);
+pub(super) const NANOSECOND: Duration = Duration::from_nanos(1);
 
 /// What keeps a stream from sending at the moment.
-struct Hold {
-    reason: SkipReason,
+pub(super) struct Hold {
+    pub(super) reason: SkipReason,
     /// When to look again, unless the cause goes away first.
-    look_again: Moment,
+    pub(super) look_again: Moment,
 }
 
 impl Engine {
@@ -33,6 +34,11 @@ impl Engine {
     /// What held a stream back is gone: the slots until now are counted under that reason, and it
     /// goes on.
     pub(super) fn kick(&mut self, id: StreamId, now: Moment) {
+        let paced = self.streams.get(id).filter(|stream| stream.is_paced());
+        if let Some(gate) = paced.map(|stream| stream.gate) {
+            self.kick_pace(gate, now);
+            return;
+        }
         if self.run == RunState::Running
             && let Some(mut stream) = self.streams.take(id)
         {
@@ -46,18 +52,22 @@ impl Engine {
 
     /// Kicks everybody behind a gate.
     pub(super) fn kick_gate(&mut self, gate: GateId, now: Moment) {
+        self.kick_pace(gate, now);
         for id in self.gates.members(gate) {
-            self.kick(id, now);
+            if self.streams.get(id).is_some_and(|stream| !stream.is_paced()) {
+                self.kick(id, now);
+            }
         }
     }
 
-    /// Deals with every slot of a stream that is due, and arms its timer for the next.
+    /// Deals with every slot of a stream that is due, and arms its timer for the next. One that takes
+    /// its slots from a shared plan has none of its own.
     pub(super) fn run_slots(&mut self, id: StreamId, now: Moment) {
         if self.run != RunState::Running {
             return;
         }
         let Some(mut stream) = self.streams.take(id) else { return };
-        if !stream.retired {
+        if !stream.retired && !stream.is_paced() {
             self.expire_waiting(&mut stream, now);
             let wake = self.pass_slots(&mut stream, now);
             self.timers.arm_slots(id, &mut stream.armed, wake);
@@ -76,7 +86,12 @@ impl Engine {
             if let Passage::Resume(from) = passage {
                 self.skip_before(stream, from, SkipReason::Gated);
             }
-            if let Some(hold) = self.hold(stream, passage, now) {
+            let hold = barred(passage, now).or_else(|| self.blocked(stream, now)).or_else(|| {
+                let look_again = now + CROWDED_WAKE;
+                let crowded = self.flights.len() >= self.in_flight_max as usize;
+                crowded.then_some(Hold { reason: SkipReason::InFlight, look_again })
+            });
+            if let Some(hold) = hold {
                 stream.held_by = Some(hold.reason);
                 self.skip_before(stream, now + NANOSECOND, hold.reason);
                 return stream.schedule.next_due().max(hold.look_again);
@@ -88,30 +103,22 @@ impl Engine {
             let keep = stream.plan.schedule.catch_up_slots.saturating_add(1);
             let late = stream.schedule.trim(now, keep, &mut self.rng);
             self.count_skipped(stream, SkipReason::Late, late);
-            self.send(stream, resume, now);
+            let due = stream.schedule.take(&mut self.rng);
+            let departure = self.send(stream, due, resume, now);
+            if let Some(pace) = self.gates.pace_mut(stream.gate) {
+                pace.sent(departure, now);
+            }
         }
     }
 
-    fn hold(&self, stream: &Stream, passage: Passage, now: Moment) -> Option<Hold> {
+    /// What a stream itself lacks to send.
+    pub(super) fn blocked(&self, stream: &Stream, now: Moment) -> Option<Hold> {
         let soon = now + HELD_WAKE;
-        match passage {
-            Passage::Until(until) => {
-                return Some(Hold { reason: SkipReason::Gated, look_again: until.min(soon) });
-            }
-            Passage::Waiting => {
-                return Some(Hold { reason: SkipReason::Gated, look_again: soon });
-            }
-            Passage::Free | Passage::Resume(_) => {}
-        }
         if self.tokens.usable(stream.plan.credential, now).is_none() {
             return Some(Hold { reason: SkipReason::NoToken, look_again: soon });
         }
         if stream.counts.in_flight >= stream.plan.in_flight_max {
             return Some(Hold { reason: SkipReason::InFlight, look_again: soon });
-        }
-        if self.flights.len() >= self.in_flight_max as usize {
-            let look_again = now + CROWDED_WAKE;
-            return Some(Hold { reason: SkipReason::InFlight, look_again });
         }
         None
     }
@@ -121,16 +128,21 @@ impl Engine {
         self.count_skipped(stream, reason, count);
     }
 
-    fn count_skipped(&mut self, stream: &mut Stream, reason: SkipReason, count: u64) {
+    pub(super) fn count_skipped(&mut self, stream: &mut Stream, reason: SkipReason, count: u64) {
         if count > 0 {
             stream.counts.skipped[reason.index()] += count;
             self.emit(Event::Skipped { stream: stream.info.id, reason, count });
         }
     }
 
-    /// Uses the next slot for the retry that has been due the longest, or else for a new message.
-    fn send(&mut self, stream: &mut Stream, resume: bool, now: Moment) {
-        let due = stream.schedule.take(&mut self.rng);
+    /// Uses a slot for the retry that has been due the longest, or else for a new message.
+    pub(super) fn send(
+        &mut self,
+        stream: &mut Stream,
+        due: Moment,
+        resume: bool,
+        now: Moment,
+    ) -> Departure {
         let mut message = match stream.waiting.pop_due(now) {
             Some(message) => message,
             None => self.new_message(stream, due),
@@ -156,10 +168,13 @@ impl Engine {
         stream.counts.sent += 1;
         stream.counts.in_flight += 1;
         self.sends_left = self.sends_left.map(|left| left.saturating_sub(1));
-        self.flights.insert(attempt, Flight { order, gate: stream.gate, message, warned: None });
+        let (ordinal, in_flight) = self.gates.departs(stream.gate);
+        let flight = Flight { order, gate: stream.gate, ordinal, message, warned: None };
+        self.flights.insert(attempt, flight);
         self.outbox.push_back(Output::Send(order));
         self.emit(Event::Sent(order));
         self.gates.sent(stream.gate, attempt, resume, now, &mut self.outbox);
+        Departure { attempt, in_flight }
     }
 
     fn new_message(&mut self, stream: &mut Stream, due: Moment) -> Message {
@@ -176,10 +191,21 @@ impl Engine {
         }
     }
 
-    fn expire_waiting(&mut self, stream: &mut Stream, now: Moment) {
+    pub(super) fn expire_waiting(&mut self, stream: &mut Stream, now: Moment) {
         let id = stream.info.id;
         for message in stream.waiting.take_expired(stream.plan.policy.deadline, now) {
             self.emit(message.ended(id, MessageResult::DeadlineExceeded, now));
         }
     }
+}
+
+/// What a gate lets nobody through for.
+pub(super) fn barred(passage: Passage, now: Moment) -> Option<Hold> {
+    let soon = now + HELD_WAKE;
+    let look_again = match passage {
+        Passage::Until(until) => until.min(soon),
+        Passage::Waiting => soon,
+        Passage::Free | Passage::Resume(_) => return None,
+    };
+    Some(Hold { reason: SkipReason::Gated, look_again })
 }

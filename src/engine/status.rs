@@ -4,8 +4,8 @@ use super::Engine;
 use super::gates::GateEntry;
 use super::stream::Stream;
 use crate::model::{
-    CredentialStatus, GateState, GateStatus, HintStatus, Moment, NamedLimit, Outcome, QuotaHint,
-    SkipReason, Status, StreamId, StreamStatus, WallOffset,
+    CredentialStatus, GateState, GateStatus, HintStatus, Moment, NamedLimit, Outcome, PaceStatus,
+    QuotaHint, SkipReason, Status, StreamId, StreamStatus, WallOffset,
 };
 
 impl Engine {
@@ -23,10 +23,19 @@ impl Engine {
         }
     }
 
-    /// The rate that each stream's schedule aims at, per second, the ramp included.
+    /// The rate that each stream's schedule aims at, per second, the ramp included; of an adaptive
+    /// stream, its share.
     pub fn scheduled_rates(&self, now: Moment) -> impl Iterator<Item = (StreamId, f64)> {
         let active = self.streams.iter().filter(|stream| !stream.retired);
-        active.map(move |stream| (stream.info.id, stream.schedule.rate_at(now)))
+        active.map(move |stream| (stream.info.id, self.scheduled_rate(stream, now)))
+    }
+
+    fn scheduled_rate(&self, stream: &Stream, now: Moment) -> f64 {
+        let pace = self.gates.get(stream.gate).and_then(|entry| entry.pace.as_ref());
+        match pace.filter(|_| stream.is_paced()) {
+            Some(pace) => pace.turns.share(stream.info.id),
+            None => stream.schedule.rate_at(now),
+        }
     }
 
     fn credentials_status(&self, now: Moment, wall: WallOffset) -> Vec<CredentialStatus> {
@@ -46,8 +55,10 @@ impl Engine {
             credential: stream.info.credential.to_string(),
             gate: self.gates.get(stream.gate).map(|e| e.name.to_string()).unwrap_or_default(),
             scope: stream.plan.scope.to_string(),
+            mode: stream.plan.mode.as_str(),
+            weight: stream.plan.weight,
             configured_rate: stream.plan.schedule.rate.per_second(),
-            scheduled_rate: stream.schedule.rate_at(now),
+            scheduled_rate: self.scheduled_rate(stream, now),
             scheduled: counts.scheduled(),
             sent: counts.sent,
             skipped: SkipReason::ALL
@@ -77,6 +88,7 @@ fn gate_status(entry: &GateEntry, now: Moment, wall: WallOffset) -> GateStatus {
         level: gate.level(),
         epochs: entry.epochs,
         held_seconds: (entry.held + gate.held_since(now)).as_secs_f64(),
+        pace: entry.pace.as_ref().map(|pace| PaceStatus::of(&pace.adaptive.pace(), wall)),
     }
 }
 

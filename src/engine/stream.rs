@@ -7,7 +7,7 @@ use super::message::Waiting;
 use super::plan::StreamPlan;
 use super::timers::Armed;
 use crate::model::{AttemptRecord, GateId, NamedLimit, Outcome, SkipReason, StreamId, StreamInfo};
-use crate::policy::RetryBudget;
+use crate::policy::{Mode, RetryBudget};
 use crate::schedule::Schedule;
 
 /// A stream.
@@ -15,6 +15,7 @@ use crate::schedule::Schedule;
 pub(super) struct Stream {
     pub(super) info: Arc<StreamInfo>,
     pub(super) plan: StreamPlan,
+    /// In adaptive mode it only says how far the ramp is.
     pub(super) schedule: Schedule,
     pub(super) gate: GateId,
     pub(super) budget: RetryBudget,
@@ -41,6 +42,13 @@ pub(super) struct Counts {
     pub(super) in_flight: u32,
     pub(super) skipped: [u64; SkipReason::ALL.len()],
     pub(super) outcomes: [u64; Outcome::ALL.len()],
+}
+
+impl Stream {
+    /// Whether it takes its slots from the plan that its gate's adaptive streams share.
+    pub(super) fn is_paced(&self) -> bool {
+        self.plan.mode == Mode::Adaptive
+    }
 }
 
 impl Counts {

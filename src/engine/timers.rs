@@ -8,18 +8,20 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::model::{Moment, StreamId};
+use crate::model::{GateId, Moment, StreamId};
 
 /// What to do when a time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// Look at a stream's slots.
     Slots(StreamId),
+    /// Look at the ticks of a gate's shared plan.
+    Pace(GateId),
     /// Look at the token desk.
     Tokens,
 }
 
-/// The times in the heap that a stream counts on. Any other of its times is ignored when it comes.
+/// The times in the heap that a stream, or a gate, counts on. Any other of its times is ignored when it comes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Armed {
     /// The next one; never, when it has come.
@@ -55,6 +57,15 @@ impl Timers {
     /// Sees to it that a stream looks again at `wake` or before: a look that comes too early does
     /// nothing but arm again.
     pub(super) fn arm_slots(&mut self, stream: StreamId, armed: &mut Armed, wake: Moment) {
+        self.arm(Timer::Slots(stream), armed, wake);
+    }
+
+    /// As [`Self::arm_slots`], for the ticks of a gate.
+    pub(super) fn arm_pace(&mut self, gate: GateId, armed: &mut Armed, wake: Moment) {
+        self.arm(Timer::Pace(gate), armed, wake);
+    }
+
+    fn arm(&mut self, timer: Timer, armed: &mut Armed, wake: Moment) {
         if wake >= armed.at {
             return;
         }
@@ -65,7 +76,7 @@ impl Timers {
         }
         let later = if armed.later == Moment::NEVER { armed.at } else { armed.later };
         *armed = Armed { at: wake, later };
-        self.heap.push(Reverse((wake, Timer::Slots(stream))));
+        self.heap.push(Reverse((wake, timer)));
     }
 
     pub(super) fn arm_tokens(&mut self, at: Moment) {

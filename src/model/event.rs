@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Advice, AttemptRecord, CredentialId, GateId, MessageId, MessageResult, Moment, Rate, ScopeKey,
-    SendOrder, SkipReason, StreamId, StreamInfo,
+    Advice, AttemptRecord, CredentialId, GateId, MessageId, MessageResult, Moment, Pace, Rate,
+    ScopeKey, SendOrder, SkipReason, StreamId, StreamInfo,
 };
 
 /// Something that happened. Slots are `scheduled` exactly when they are sent or skipped, so the
@@ -48,6 +48,10 @@ pub enum Event {
     GateRemoved(GateId),
     /// A gate changed.
     Gate(GateId, GateChange),
+    /// The pace of a scope with adaptive streams changed, or is told for the first time.
+    Pace(GateId, Box<Pace>),
+    /// The scope has no adaptive stream any more.
+    PaceRemoved(GateId),
     /// A token was asked for, granted, refused or lost.
     Token(CredentialId, TokenEvent),
     /// No further slots will be scheduled; what is in flight may finish.

@@ -32,6 +32,7 @@ pub use outcome::{MessageResult, Outcome, SkipReason};
 pub use pace::{Pace, PaceReason, PaceState};
 pub use rate::{ParseRateError, Rate};
 pub use status::{
-    CredentialStatus, GateState, GateStatus, HintStatus, RunState, Status, StreamStatus,
+    CredentialStatus, EstimateStatus, GateState, GateStatus, HintStatus, PaceStatus, RunState,
+    Status, StreamStatus,
 };
 pub use time::{Moment, WallOffset};

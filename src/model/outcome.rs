@@ -62,6 +62,8 @@ labels!(
         NoToken = "no_token",
         /// The cap on requests in flight was reached.
         InFlight = "in_flight",
+        /// The learned model of the limit says that the server would refuse now.
+        Vetoed = "vetoed",
     }
 );
 

@@ -54,9 +54,10 @@ labels!(
 pub struct Pace {
     /// What the policy is doing.
     pub state: PaceState,
-    /// The rate of all its adaptive streams together, per second.
+    /// The rate of the scope, per second: its fixed streams included, so that it compares with the
+    /// estimate.
     pub rate: f64,
-    /// The highest that configuration allows them together, per second.
+    /// The highest that configuration allows all its streams together, per second.
     pub ceiling: f64,
     /// Why the rate changed the last time.
     pub reason: PaceReason,

@@ -52,6 +52,18 @@ impl Rate {
         Self::new((value * 1e6).round() as u64, Duration::from_secs(1_000_000))
     }
 
+    /// The nearest rate there is to a number of events per second, to a millionth: what is too slow, too
+    /// fast or no number at all is bounded instead of refused.
+    #[must_use]
+    pub fn nearest(per_second: f64) -> Self {
+        // Twelve in a million seconds is the slowest above one a day.
+        let events =
+            (per_second * 1e6).round().max(12.0).min(Self::MAX_PER_SECOND as f64 * 1e6) as u64;
+        let per_ns = 1_000_000 * NANOS_PER_SECOND;
+        let common = gcd(events, per_ns);
+        Self { events: events / common, per_ns: per_ns / common }
+    }
+
     /// The rational itself, in lowest terms: so many events in so many nanoseconds.
     #[must_use]
     pub const fn fraction(self) -> (u64, u64) {
@@ -190,6 +202,16 @@ mod tests {
             "99999999/s",
         ] {
             assert_eq!(text.parse::<Rate>(), Err(ParseRateError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn any_number_has_a_nearest_rate() {
+        assert_eq!(Rate::nearest(97.3), "97.3/s".parse().expect("a rate"));
+        assert_eq!(Rate::nearest(1e12), Rate::per_sec(Rate::MAX_PER_SECOND).expect("the fastest"));
+        for slow in [0.0, -1.0, f64::NAN, 1e-9] {
+            let rate = Rate::nearest(slow).per_second() * 86_400.0;
+            assert!((1.0..1.1).contains(&rate), "{slow} gave {rate} a day");
         }
     }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::{EstimateSource, Interval, Pace, PaceReason, PaceState, WallOffset};
+
 /// Whether the engine is sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,9 +62,14 @@ pub struct StreamStatus {
     pub gate: String,
     /// Who is taken to share its limit, such as `undecided` or `tenant+route`.
     pub scope: String,
-    /// The configured rate, per second.
+    /// `fixed` or `adaptive`.
+    pub mode: &'static str,
+    /// Its part of an adaptive scope's rate, in relation to the scope's other streams.
+    pub weight: f64,
+    /// The configured rate, per second; in adaptive mode a ceiling.
     pub configured_rate: f64,
-    /// The rate the schedule aims at now (the ramp included), per second.
+    /// The rate the schedule aims at now (the ramp included), per second; of an adaptive stream, its
+    /// share now.
     pub scheduled_rate: f64,
     /// Slots that have been due.
     pub scheduled: u64,
@@ -116,6 +123,74 @@ pub struct GateStatus {
     pub epochs: u64,
     /// Seconds for which it has held traffic back since the start, the present pause included.
     pub held_seconds: f64,
+    /// Why the rate is what it is, where a stream behind the gate is adaptive.
+    pub pace: Option<PaceStatus>,
+}
+
+/// The pace of a gate's adaptive streams.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PaceStatus {
+    /// What the policy is doing.
+    pub state: PaceState,
+    /// The rate of the scope, its fixed streams included, per second.
+    pub rate: f64,
+    /// The highest that configuration allows, per second.
+    pub ceiling: f64,
+    /// Why the rate changed the last time.
+    pub reason: PaceReason,
+    /// When it did, Unix seconds.
+    pub changed_at: f64,
+    /// What is believed about the limit, unless it is unknown.
+    pub estimate: Option<EstimateStatus>,
+    /// Whether quota hints are believed, once one has come.
+    pub hints_trusted: Option<bool>,
+    /// Requests in flight that a recognised concurrency limit allows.
+    pub in_flight_max: Option<u32>,
+}
+
+/// What is believed about a limit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EstimateStatus {
+    /// The highest rate that is admitted, per second.
+    pub rate: Interval,
+    /// The kind of limiter that explains the record best.
+    pub kind: &'static str,
+    /// The probability that it is of this kind.
+    pub confidence: f64,
+    /// Jitter of arrivals at the server, seconds.
+    pub jitter_seconds: f64,
+    /// What it rests on.
+    pub source: EstimateSource,
+    /// Epochs that it rests on.
+    pub throttles: u32,
+    /// When it was made, Unix seconds.
+    pub at: f64,
+}
+
+impl PaceStatus {
+    /// The pace, with times on the wall clock.
+    #[must_use]
+    pub fn of(pace: &Pace, wall: WallOffset) -> Self {
+        let estimate = pace.estimate.as_ref().map(|estimate| EstimateStatus {
+            rate: estimate.rate,
+            kind: estimate.limiter.as_str(),
+            confidence: estimate.confidence,
+            jitter_seconds: estimate.jitter.as_secs_f64(),
+            source: estimate.source,
+            throttles: estimate.throttles,
+            at: wall.unix_seconds(estimate.at),
+        });
+        Self {
+            state: pace.state,
+            rate: pace.rate,
+            ceiling: pace.ceiling,
+            reason: pace.reason,
+            changed_at: wall.unix_seconds(pace.changed_at),
+            estimate,
+            hints_trusted: pace.hints_trusted,
+            in_flight_max: pace.in_flight_max,
+        }
+    }
 }
 
 /// One credential.

@@ -14,4 +14,4 @@ pub use adaptive::Adaptive;
 pub use adaptive_settings::{AdaptiveSettings, ExplorationSettings};
 pub use budget::RetryBudget;
 pub use gate::{Gate, Passage, Pause, RETRY_AFTER_OBEYED_MAX};
-pub use settings::{BackoffSettings, Jitter, PolicySettings, RetryBudgetSettings};
+pub use settings::{BackoffSettings, Jitter, Mode, PolicySettings, RetryBudgetSettings};

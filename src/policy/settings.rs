@@ -2,6 +2,27 @@
 
 use std::time::Duration;
 
+/// Who decides how fast a stream sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Configuration: the configured rate.
+    #[default]
+    Fixed,
+    /// The policy: the highest rate that is admitted, at most the configured one.
+    Adaptive,
+}
+
+impl Mode {
+    /// The word for it in configuration and status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Adaptive => "adaptive",
+        }
+    }
+}
+
 /// How a stream behaves when it is refused or fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PolicySettings {

@@ -6,9 +6,11 @@ mod ramp;
 mod settings;
 mod slots;
 mod template;
+mod turns;
 
 pub use settings::{Arrivals, ScheduleSettings};
 pub use slots::Schedule;
 pub use template::{
     PLACEHOLDERS, Rendered, RequestTemplate, TemplateError, TemplateSource, Values,
 };
+pub use turns::{Claim, Turns};

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::observer::Names;
 use crate::model::{
-    Advice, AttemptRecord, Event, GateChange, GateId, Moment, QuotaHint, TokenEvent, WallOffset,
+    Advice, AttemptRecord, Event, GateChange, GateId, Moment, Pace, PaceStatus, QuotaHint,
+    TokenEvent, WallOffset,
 };
 
 /// At most this often is a hint told: every response may carry some.
@@ -65,6 +66,10 @@ impl Narrator {
                 ("stream", json!({"stream": names.stream(*id), "change": "removed"}))
             }
             Event::Token(id, change) => ("token", token(wall, names.credential(*id), *change)),
+            Event::Pace(id, pace) => ("pace", told(names, wall, *id, pace)),
+            Event::PaceRemoved(id) => {
+                ("pace", json!({"gate": names.gate(*id), "change": "removed"}))
+            }
             Event::DrainStarted => ("drain", json!({})),
         };
         data["at"] = json!(wall.unix_seconds(now));
@@ -94,6 +99,13 @@ fn gate(names: &Names, wall: WallOffset, id: GateId, change: &GateChange) -> Val
         GateChange::OpenedByOperator => json!({"gate": gate, "change": "opened_by_operator"}),
         GateChange::Violated => json!({"gate": gate, "change": "violated"}),
     }
+}
+
+fn told(names: &Names, wall: WallOffset, id: GateId, pace: &Pace) -> Value {
+    let mut data = json!(PaceStatus::of(pace, wall));
+    data["gate"] = json!(names.gate(id));
+    data["change"] = json!("changed");
+    data
 }
 
 fn advice_seconds(advice: Advice) -> Option<f64> {

@@ -17,7 +17,7 @@ use super::metrics::histogram::{LATENESS_BOUNDS, REQUEST_BOUNDS, bucket_of};
 use super::metrics::shared::Shared;
 use super::spans::{Keeper, Kept, Pipeline, Sampling};
 use crate::model::{
-    CredentialId, Event, GateId, IdHash, MessageId, Moment, Outcome, StreamId, StreamInfo,
+    CredentialId, Event, GateId, IdHash, MessageId, Moment, Outcome, Pace, StreamId, StreamInfo,
     WallOffset,
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Names {
     pub(super) streams: HashMap<StreamId, Arc<StreamInfo>, IdHash>,
     pub(super) gates: HashMap<GateId, Arc<str>, IdHash>,
     pub(super) credentials: HashMap<CredentialId, Arc<str>, IdHash>,
+    /// What was told last of each pace.
+    pub(super) paces: HashMap<GateId, Box<Pace>, IdHash>,
     retired: VecDeque<StreamId>,
 }
 
@@ -57,10 +59,21 @@ impl Names {
         }
     }
 
-    /// After everybody has been told of the event: nothing will be said of a gate that is gone.
-    fn forget(&mut self, event: &Event) {
-        if let Event::GateRemoved(id) = event {
-            self.gates.remove(id);
+    /// After everybody has been told of the event: nothing will be said of a gate that is gone, and
+    /// what is told of a pace next is in comparison to this.
+    fn settle(&mut self, event: &Event) {
+        match event {
+            Event::GateRemoved(id) => {
+                self.gates.remove(id);
+                self.paces.remove(id);
+            }
+            Event::Pace(id, pace) => {
+                self.paces.insert(*id, pace.clone());
+            }
+            Event::PaceRemoved(id) => {
+                self.paces.remove(id);
+            }
+            _ => {}
         }
     }
 
@@ -164,7 +177,7 @@ impl Observer {
         if let Some(live) = &mut self.live {
             live.tell(&self.names, wall, now, event);
         }
-        self.names.forget(event);
+        self.names.settle(event);
     }
 
     /// The send loop woke at `now`, having planned to wake at `planned` (`None` where something else

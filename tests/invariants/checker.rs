@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll::engine::{Engine, Output, StreamPlan};
+use plimsoll::engine::{Engine, Output, Plan, StreamPlan};
 use plimsoll::model::{
-    AttemptId, AttemptRecord, Event, GateChange, GateId, MessageEnd, MessageId, Moment, Scope,
-    ScopeKey, SendOrder, StreamId, StreamInfo, Verdict, WallOffset,
+    AttemptId, AttemptRecord, Event, GateChange, GateId, MessageEnd, MessageId, Moment, Pace,
+    Scope, ScopeKey, SendOrder, StreamId, StreamInfo, Verdict, WallOffset,
 };
+use plimsoll::policy::Mode;
 use plimsoll::schedule::Arrivals;
 
 use crate::coverage::Coverage;
@@ -39,6 +40,10 @@ struct StreamState {
     rates: Vec<f64>,
     catch_up: u32,
     poisson: bool,
+    /// It takes its slots from a plan that it shares with others, at least for some of the time.
+    adaptive: bool,
+    /// It may change from one kind of plan to the other.
+    switches: bool,
     /// It is not in the second plan, or not the same there: after the reload its slots end.
     retiring: bool,
     removed: bool,
@@ -112,7 +117,7 @@ impl<'a> Checker<'a> {
                     self.snapshot(now, engine)?;
                 }
             }
-            Output::FetchToken(_) | Output::Drained => {}
+            Output::FetchToken(_) | Output::Fit(..) | Output::Drained => {}
         }
         Ok(())
     }
@@ -198,16 +203,30 @@ impl<'a> Checker<'a> {
                 self.draining = true;
                 Ok(())
             }
+            Event::Pace(id, pace) => self.pace(*id, pace),
+            Event::PaceRemoved(id) => {
+                let (_, gate) = self.gates.get(id).ok_or("an unknown gate")?;
+                ensure(!gate.removed, || "a removed gate had a pace".to_owned())
+            }
             Event::Token(..) => Ok(()),
         }
     }
 
+    /// Invariant 1 in what is told: never above the ceiling.
+    fn pace(&mut self, id: GateId, pace: &Pace) -> Check {
+        let (_, gate) = self.gates.get(&id).ok_or("an unknown gate")?;
+        ensure(!gate.removed, || "a removed gate has a pace".to_owned())?;
+        self.coverage.paces += 1;
+        let within = pace.rate > 0.0 && pace.rate <= pace.ceiling * (1.0 + 1e-9);
+        ensure(within, || format!("above the ceiling: {pace:?}"))
+    }
+
     fn stream_added(&mut self, info: &Arc<StreamInfo>, now: Moment) -> Check {
-        let plans = self.scenario.reload.iter().map(|(_, plan)| plan);
-        let plan = std::iter::once(&self.scenario.plan)
-            .chain(plans)
+        let plan = self
+            .plans()
             .flat_map(|plan| &plan.streams)
-            .rfind(|plan| plan.name == info.name)
+            .filter(|plan| plan.name == info.name)
+            .last()
             .ok_or("a stream that nobody planned")?
             .clone();
         let first = self.scenario.plan.streams.iter().find(|plan| plan.name == info.name);
@@ -215,7 +234,12 @@ impl<'a> Checker<'a> {
         let (ratio, reserve) = budgets.fold((0.0_f64, 0.0_f64), |(ratio, reserve), budget| {
             (ratio.max(budget.ratio), reserve.max(f64::from(budget.reserve)))
         });
-        let catch_up = first.map_or(0, |p| p.schedule.catch_up_slots);
+        let versions = || first.into_iter().chain([&plan]);
+        let adaptive = versions().filter(|p| p.mode == Mode::Adaptive).count();
+        // Streams that share a plan share the largest of their bounds.
+        let sharing = self.plans().flat_map(|plan| &plan.streams);
+        let sharing = sharing.filter(|p| p.domain == plan.domain && adaptive > 0);
+        let catch_up = versions().chain(sharing).map(|p| p.schedule.catch_up_slots).max();
         let policy = first.map_or(plan.policy, |first| {
             // Until the reload is seen, the more permissive of the two policies bounds the stream.
             let mut wide = plan.policy;
@@ -239,7 +263,9 @@ impl<'a> Checker<'a> {
             sends: Vec::new(),
             last_due: None,
             rates: vec![info.rate.per_second()],
-            catch_up: catch_up.max(plan.schedule.catch_up_slots),
+            catch_up: catch_up.unwrap_or_default(),
+            adaptive: adaptive > 0,
+            switches: adaptive == 1 && first.is_some(),
             poisson,
             retiring: self.scenario.reload.is_some(),
             removed: false,
@@ -247,6 +273,11 @@ impl<'a> Checker<'a> {
         };
         self.streams.insert(info.id, state);
         Ok(())
+    }
+
+    fn plans(&self) -> impl Iterator<Item = &'a Plan> + use<'a> {
+        let scenario = self.scenario;
+        std::iter::once(&scenario.plan).chain(scenario.reload.iter().map(|(_, plan)| plan))
     }
 
     fn refresh_plan(&mut self, id: StreamId, _now: Moment) {
@@ -383,8 +414,10 @@ impl<'a> Checker<'a> {
             let rate = stream.info.rate.per_second();
             let planned = rate * now.since(stream.added_at).as_secs_f64();
             let scheduled = stream.scheduled as f64;
-            let uncounted = rate * 1.0 + 3.0;
-            ensure(scheduled <= planned + 2.0 && scheduled >= planned - uncounted, || {
+            // A stream that shares a plan may have less than its rate, and one slot ahead of time.
+            let least = if stream.adaptive { 0.0 } else { planned - (rate * 1.0 + 3.0) };
+            let most = planned + if stream.adaptive { 3.0 } else { 2.0 };
+            ensure(scheduled <= most && scheduled >= least, || {
                 let name = &stream.info.name;
                 format!("{name}: {scheduled} slots of {planned} planned at {now:?}")
             })?;
@@ -415,12 +448,14 @@ impl<'a> Checker<'a> {
 /// Invariant 1: in any window, sends ≤ slots planned in it + catch-up bound + 1.
 fn ceiling_holds(stream: &StreamState) -> Check {
     let rate = stream.rates.iter().copied().fold(0.0, f64::max);
-    // A change of rate starts a new plan within the same window.
-    let plans = stream.rates.len() as f64;
+    // A change of rate, or of the kind of plan, starts a new plan within the same window.
+    let plans = (stream.rates.len() + usize::from(stream.switches)) as f64;
+    // Whose turn it is varies by one.
+    let ahead = if stream.adaptive { 1.0 } else { 0.0 };
     for window_ms in [1_u64, 20, 300, 1_000, 10_000] {
         let window = Duration::from_millis(window_ms);
         let planned = (rate * window.as_secs_f64()).floor() + 1.0;
-        let most = planned * 1.0 + (f64::from(stream.catch_up) + 1.0) * plans + (plans - 1.0);
+        let most = planned + ahead + (f64::from(stream.catch_up) + 1.0) * plans + (plans - 1.0);
         let mut first = 0;
         for (i, at) in stream.sends.iter().enumerate() {
             while at.since(stream.sends[first]) >= window {

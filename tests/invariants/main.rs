@@ -6,6 +6,7 @@
 
 mod checker;
 mod coverage;
+mod pacing;
 mod run;
 mod scenario;
 

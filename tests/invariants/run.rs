@@ -94,6 +94,9 @@ impl<'a> Run<'a> {
                 Output::FetchToken(credential) => {
                     self.logins.push((self.now + LOGIN_TIME, credential));
                 }
+                Output::Fit(gate, job) => {
+                    self.engine.handle(self.now, Input::Fitted(gate, job.run()));
+                }
                 Output::Event(Event::StreamAdded(info)) => {
                     self.streams.insert(info.id, info);
                 }

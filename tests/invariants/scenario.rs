@@ -7,7 +7,10 @@ use plimsoll::engine::{CredentialPlan, Plan, StreamPlan, TokenPlan};
 use plimsoll::limiter::{Kind, Layer, LimiterSettings, Lockout};
 use plimsoll::model::{CredentialId, EndpointId, Factor, Identity, Moment, Rate, Scope};
 use plimsoll::netem::{AdviceStyle, HintStyle, NetworkSettings, ServerSettings};
-use plimsoll::policy::{BackoffSettings, Jitter, PolicySettings, RetryBudgetSettings};
+use plimsoll::policy::{
+    AdaptiveSettings, BackoffSettings, ExplorationSettings, Jitter, Mode, PolicySettings,
+    RetryBudgetSettings,
+};
 use plimsoll::schedule::{Arrivals, ScheduleSettings};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -46,10 +49,12 @@ impl Scenario {
         let rng = &mut rng;
         let plan = plan(rng);
         let length = rng.random_range(20.0..90.0);
-        let reload = rng.random_bool(0.4).then(|| {
+        let mut reload = rng.random_bool(0.4).then(|| {
             let when = at(rng.random_range(2.0..length));
             (when, reloaded(&plan, rng))
         });
+        let mut plan = plan;
+        adapt(seed, &mut plan, reload.as_mut().map(|(_, plan)| plan));
         let stalls = (0..rng.random_range(0..4))
             .map(|_| (at(rng.random_range(1.0..length)), ms(rng.random_range(1..8_000))))
             .collect();
@@ -82,6 +87,7 @@ impl Scenario {
         let limit = Kind::SlidingLog { limit: 300, window: Duration::from_secs(60) };
         scenario.plan = Plan {
             in_flight_max: 100,
+            adaptive: AdaptiveSettings::default(),
             streams: vec![StreamPlan { schedule: calm, in_flight_max: 100, ..stream }],
             credentials: vec![credential(0, false)],
         };
@@ -96,6 +102,35 @@ impl Scenario {
         scenario.drain_at = at(86_400.0);
         scenario.stop_after = None;
         scenario
+    }
+}
+
+/// Makes half of the worlds adaptive, most of their streams each time the plan is written: so streams
+/// also become adaptive, and fixed again, in mid-run.
+fn adapt(seed: u64, plan: &mut Plan, reload: Option<&mut Plan>) {
+    // Dice of its own: what a seed stands for otherwise does not change with what is drawn here.
+    let mut rng = StdRng::seed_from_u64(seed ^ 0x0ADA_9717);
+    let rng = &mut rng;
+    if rng.random_bool(0.5) {
+        return;
+    }
+    for plan in std::iter::once(plan).chain(reload) {
+        plan.adaptive = AdaptiveSettings {
+            margin: *[0.0, 0.01, 0.2].choose(rng).expect("not empty"),
+            exploration: rng.random_bool(0.7).then(|| ExplorationSettings {
+                interval: ms(rng.random_range(1_000..20_000)),
+                ..ExplorationSettings::default()
+            }),
+            latency_max: rng.random_bool(0.2).then(|| ms(rng.random_range(20..400))),
+        };
+        for stream in &mut plan.streams {
+            stream.weight = *[0.5, 1.0, 1.0, 3.0].choose(rng).expect("not empty");
+            stream.mode = Mode::Fixed;
+            // Adaptive arrivals are even: that is configuration's contract with the engine.
+            if rng.random_bool(0.75) && stream.schedule.arrivals == Arrivals::Uniform {
+                stream.mode = Mode::Adaptive;
+            }
+        }
     }
 }
 
@@ -195,6 +230,7 @@ fn plan(rng: &mut StdRng) -> Plan {
         .collect();
     let mut plan = Plan {
         in_flight_max: rng.random_range(1..300),
+        adaptive: AdaptiveSettings::default(),
         streams,
         credentials: (0..credentials).map(|id| credential(id, rng.random_bool(0.5))).collect(),
     };
@@ -232,6 +268,8 @@ fn stream(name: &str, credential: u32, rate: Rate, rng: &mut StdRng) -> StreamPl
         server_port: 443,
         resend_is_safe: rng.random_bool(0.3),
         in_flight_max: rng.random_range(1..200),
+        mode: Mode::Fixed,
+        weight: 1.0,
         schedule: ScheduleSettings {
             rate,
             arrivals: if rng.random_bool(0.7) { Arrivals::Uniform } else { Arrivals::Poisson },

@@ -1,6 +1,6 @@
 //! How many series there are, and that they go.
 
-use plimsoll::model::{Dialect, Event, GateId, StreamId, Verdict};
+use plimsoll::model::{Dialect, Event, GateId, Moment, Pace, StreamId, Verdict};
 use plimsoll::telemetry::Telemetry;
 
 use crate::support::*;
@@ -22,7 +22,7 @@ fn a_thousand_streams_have_at_most_thirty_series_each_and_leave_none() {
         feed(&mut observer, at(0), &[Event::StreamAdded(stream(id, &name, "t"))]);
     }
     let initial = (series(&telemetry) - with_target) / (STREAMS as usize - 1);
-    assert_eq!(initial, 25, "as METRICS.md says");
+    assert_eq!(initial, 26, "as METRICS.md says");
 
     for id in 0..STREAMS {
         for (i, verdict) in [Verdict::Accepted, Verdict::Throttled, Verdict::Rejected, TIMEOUT]
@@ -62,4 +62,25 @@ fn a_gate_that_goes_takes_its_series_and_begins_anew_when_it_comes_back() {
     let scrape = scrape(&telemetry);
     assert_eq!(value(&scrape, r#"plimsoll_gate_epochs_total{gate="d"}"#), 0.0);
     assert_eq!(value(&scrape, r#"plimsoll_gate_epochs_total{gate="other"}"#), 1.0);
+}
+
+#[test]
+fn a_pace_has_series_while_it_lasts_and_none_for_what_is_unknown() {
+    let (telemetry, mut observer) = plain();
+    feed(&mut observer, at(0), &[gate_added(0, "d")]);
+    let without = series(&telemetry);
+    let told = |limit| Event::Pace(GateId(0), Box::new(pace(limit)));
+    let unknown = Pace { estimate: None, hints_trusted: None, in_flight_max: None, ..pace(1.0) };
+    feed(&mut observer, at(0), &[Event::Pace(GateId(0), Box::new(unknown))]);
+    let known = series(&telemetry) + 9;
+    feed(&mut observer, at(0), &[told(97.0), told(97.0)]);
+    assert_eq!(series(&telemetry), known, "seven of the estimate, hints, concurrency");
+    let scrape = scrape(&telemetry);
+    assert_eq!(value(&scrape, r#"plimsoll_estimate_rate{gate="d"}"#), 97.0);
+    assert_eq!(value(&scrape, r#"plimsoll_pace_state{gate="d",state="holding"}"#), 1.0);
+    assert_eq!(value(&scrape, r#"plimsoll_pace_changes_total{gate="d",reason="estimated"}"#), 1.0);
+    let at = value(&scrape, r#"plimsoll_estimate_timestamp_seconds{gate="d"}"#);
+    assert_eq!(at, EPOCH_S as f64 + 1.0);
+    feed(&mut observer, Moment::ZERO, &[Event::PaceRemoved(GateId(0))]);
+    assert_eq!(series(&telemetry), without);
 }

@@ -47,6 +47,7 @@ fn exported() -> (String, Families) {
         &[
             Event::StreamAdded(stream(0, "s", "t")),
             gate_added(0, "g"),
+            paced(0, 97.0),
             Event::Sent(order),
             ended(order, hinted),
         ],
@@ -118,7 +119,7 @@ fn closed_label_sets_are_documented_and_exported_from_the_start() {
         assert_eq!(values, seen, "{metric} {label}");
         documented += 1;
     }
-    assert_eq!(documented, 14);
+    assert_eq!(documented, 16);
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use plimsoll::model::{
     Advice, AdviceSource, Answer, AttemptId, AttemptRecord, CredentialId, Dialect, EndpointId,
-    Event, Failure, FailureKind, GateChange, GateId, Identity, MessageEnd, MessageId,
-    MessageResult, Moment, QuotaHint, Rate, ScopeKey, SendOrder, SpanId, StreamId, StreamInfo,
-    Verdict, WallOffset,
+    Estimate, EstimateSource, Event, Failure, FailureKind, GateChange, GateId, Identity, Interval,
+    Kind, MessageEnd, MessageId, MessageResult, Moment, Pace, PaceReason, PaceState, QuotaHint,
+    Rate, ScopeKey, SendOrder, SpanId, StreamId, StreamInfo, Verdict, WallOffset,
 };
 use plimsoll::telemetry::{BuildInfo, Observer, Telemetry};
 
@@ -125,6 +125,32 @@ pub(crate) fn single(stream: u32, message: u128, verdict: Verdict, due: Moment) 
 pub(crate) fn gate_added(id: u32, domain: &str) -> Event {
     let key = ScopeKey { domain: domain.into(), values: Vec::new() };
     Event::GateAdded(GateId(id), Arc::new(key))
+}
+
+/// A pace that is held under a known limit.
+pub(crate) fn pace(limit: f64) -> Pace {
+    Pace {
+        state: PaceState::Holding,
+        rate: limit * 0.99,
+        ceiling: 200.0,
+        reason: PaceReason::Estimated,
+        changed_at: at(0),
+        estimate: Some(Estimate {
+            rate: Interval { value: limit, low: limit - 1.0, high: limit + 1.0 },
+            limiter: Kind::SlidingLog { limit: 100, window: Duration::from_secs(1) },
+            confidence: 0.9,
+            jitter: Duration::from_millis(1),
+            source: EstimateSource::Throttles,
+            throttles: 2,
+            at: at(1_000),
+        }),
+        hints_trusted: Some(true),
+        in_flight_max: Some(7),
+    }
+}
+
+pub(crate) fn paced(gate: u32, limit: f64) -> Event {
+    Event::Pace(GateId(gate), Box::new(pace(limit)))
 }
 
 pub(crate) fn closed(until: Moment, level: u32, long: bool) -> GateChange {

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use plimsoll::model::{CredentialId, Dialect, Event, GateChange, GateId, TokenEvent, Verdict};
+use plimsoll::model::{
+    CredentialId, Dialect, Event, GateChange, GateId, Pace, PaceReason, TokenEvent, Verdict,
+};
 use plimsoll::telemetry::LiveSink;
 use serde_json::{Value, json};
 
@@ -163,4 +165,43 @@ fn a_gate_that_goes_is_told_by_its_name() {
 #[test]
 fn nothing_is_made_for_nobody() {
     assert!(live(false, &events()).is_empty());
+}
+
+#[test]
+fn a_limit_that_moves_is_told_and_a_rate_that_does_is_not() {
+    let told = |reason, limit, hints_trusted| {
+        let pace = Pace { reason, hints_trusted: Some(hints_trusted), ..pace(limit) };
+        Event::Pace(GateId(0), Box::new(pace))
+    };
+    let events = [
+        gate_added(0, "d"),
+        told(PaceReason::Estimated, 97.0, true),
+        told(PaceReason::Admitted, 97.1, true),
+        told(PaceReason::LimitFell, 60.0, true),
+        told(PaceReason::LimitFell, 60.0, false),
+        told(PaceReason::LimitRose, 60.2, false),
+        Event::PaceRemoved(GateId(0)),
+    ];
+    let lines = logged(tracing::Level::INFO, &events);
+    let texts: Vec<_> = lines
+        .iter()
+        .map(|l| (l["level"].as_str().expect("a level"), l["message"].as_str().expect("a text")))
+        .collect();
+    let known = ("INFO", "the limit, as far as it is known");
+    let expected = [
+        known,
+        ("WARN", "the limit has fallen"),
+        known,
+        ("WARN", "quota hints contradict what is admitted: they are not believed"),
+        ("INFO", "the limit has risen"),
+    ];
+    assert_eq!(texts, expected);
+    assert_eq!((&lines[0]["gate"], &lines[0]["rate"]), (&json!("d"), &json!(97.0)));
+
+    let live = live(true, &events);
+    assert_eq!(live.len(), 7);
+    assert_eq!(live[1].0, "pace");
+    assert_eq!(live[1].1["estimate"]["kind"], "sliding_log");
+    assert_eq!(live[1].1["estimate"]["at"], EPOCH_S as f64 + 1.0);
+    assert_eq!(live[6].1["change"], "removed");
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{HumanDuration, Rate};
+use crate::policy::AdaptiveSettings;
 
 const fn seconds(s: u64) -> HumanDuration {
     HumanDuration(Duration::from_secs(s))
@@ -24,6 +25,17 @@ pub enum JitterName {
     Decorrelated,
 }
 
+/// Who decides how fast a stream sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ModeName {
+    /// Configuration: the rate is what is sent.
+    #[default]
+    Fixed,
+    /// The policy: the rate is a ceiling, below which the highest is found and held that the API admits.
+    Adaptive,
+}
+
 /// The spacing of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -35,10 +47,29 @@ pub enum ArrivalsName {
     Poisson,
 }
 
-/// What a stream does when it is refused or fails.
+/// How streams find their rate, and what they do when they are refused or fail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyFile {
+    /// Who decides how fast streams send.
+    pub mode: ModeName,
+    /// Adaptive: the least share of a learned limit that is left unused.
+    #[schemars(range(min = 0.0, max = 0.5))]
+    pub margin: f64,
+    /// Adaptive: slow down while answers take longer than this. 1ms to 1h; unset: latency is no reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_max: Option<HumanDuration>,
+    /// Adaptive: whether to look now and then if the limit has risen, at the cost of some refusals.
+    pub exploration: bool,
+    /// The shortest time between two such looks. 10s to 7d.
+    pub exploration_interval: HumanDuration,
+    /// The share of time that may be lost to the pauses they bring: after a pause of 30s, 0.03 keeps
+    /// the next look at a distance of 1000s.
+    #[schemars(range(min = 0.0001, max = 0.5))]
+    pub exploration_share: f64,
+    /// Refusals in an hour that they may bring; a look that might bring more is put off.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub exploration_throttled_per_hour: u32,
     /// Attempts that one message may take, the first included.
     #[schemars(range(min = 1, max = 100))]
     pub max_attempts: u32,
@@ -65,7 +96,16 @@ pub struct PolicyFile {
 
 impl Default for PolicyFile {
     fn default() -> Self {
+        let adaptive = AdaptiveSettings::default();
+        let exploration = adaptive.exploration.unwrap_or_default();
         Self {
+            mode: ModeName::default(),
+            margin: adaptive.margin,
+            latency_max: adaptive.latency_max.map(HumanDuration),
+            exploration: adaptive.exploration.is_some(),
+            exploration_interval: HumanDuration(exploration.interval),
+            exploration_share: exploration.share,
+            exploration_throttled_per_hour: exploration.throttled_per_hour,
             max_attempts: 4,
             deadline: seconds(300),
             backoff_base: seconds(1),
@@ -111,7 +151,7 @@ pub struct StreamFile {
     /// Name of the credential; unset for requests that need none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
-    /// The rate, a ceiling that nothing exceeds: `80/s`, `97.3/s`, `300/min`.
+    /// The rate; a ceiling that nothing exceeds, in adaptive mode more than what is sent as a rule: `80/s`, `97.3/s`, `300/min`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// Requests of this stream in flight at once. Unset: as many as the engine allows.
@@ -128,6 +168,14 @@ pub struct StreamFile {
     #[schemars(range(min = 0, max = 1000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catch_up_slots: Option<u32>,
+    /// Instead of `policy.mode`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<ModeName>,
+    /// Its part of what adaptive streams share that stand behind one limit: 3 is three times as much
+    /// as the usual 1.
+    #[schemars(range(min = 0.001, max = 1000.0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
     /// Instead of `policy.max_attempts`.
     #[schemars(range(min = 1, max = 100))]
     #[serde(skip_serializing_if = "Option::is_none")]

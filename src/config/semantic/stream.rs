@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use super::credential::ANONYMOUS;
 use super::{Check, DAY, HOUR, MS, secs};
-use crate::config::raw::{ArrivalsName, ConfigFile, JitterName, PolicyFile, StreamFile};
+use crate::config::raw::{ArrivalsName, ConfigFile, JitterName, ModeName, PolicyFile, StreamFile};
 use crate::config::settings::{NamedCredential, StreamSettings};
 use crate::model::{Factor, HumanDuration, Rate};
-use crate::policy::{BackoffSettings, Jitter, PolicySettings, RetryBudgetSettings};
+use crate::policy::{
+    AdaptiveSettings, BackoffSettings, ExplorationSettings, Jitter, Mode, PolicySettings,
+    RetryBudgetSettings,
+};
 use crate::schedule::{Arrivals, ScheduleSettings};
 
 pub(super) fn all(check: &mut Check<'_>, file: &ConfigFile) -> Vec<StreamSettings> {
     policy_bounds(check, &["policy"], &file.policy, None);
+    adaptive_bounds(check, &file.policy);
     check.duration(&["schedule", "ramp"], file.schedule.ramp, Duration::ZERO..=DAY);
     if check.names("streams").is_empty() {
         let allowed = "at least one stream: [streams.NAME] with target and rate";
@@ -50,15 +54,14 @@ fn one(
             "streams.{name}.ramp: at {rate} hardly a slot comes due within {ramp}, so it has no effect"
         ));
     }
-    let arrivals = match stream.arrivals.unwrap_or(file.schedule.arrivals) {
-        ArrivalsName::Uniform => Arrivals::Uniform,
-        ArrivalsName::Poisson => Arrivals::Poisson,
-    };
+    let (mode, arrivals) = mode(check, file, name, stream);
     Some(StreamSettings {
         name: name.into(),
         target: target?.into(),
         credential: credential?.into(),
         in_flight_max: stream.in_flight_max.unwrap_or(file.engine.in_flight_max),
+        mode,
+        weight: stream.weight.unwrap_or(1.0),
         schedule: ScheduleSettings {
             rate,
             arrivals,
@@ -70,6 +73,34 @@ fn one(
         },
         policy: policy_settings(&policy),
     })
+}
+
+/// Who decides how fast the stream sends, and how its slots are spaced.
+fn mode(
+    check: &mut Check<'_>,
+    file: &ConfigFile,
+    name: &str,
+    stream: &StreamFile,
+) -> (Mode, Arrivals) {
+    let mode = match stream.mode.unwrap_or(file.policy.mode) {
+        ModeName::Fixed => Mode::Fixed,
+        ModeName::Adaptive => Mode::Adaptive,
+    };
+    let arrivals = match stream.arrivals.unwrap_or(file.schedule.arrivals) {
+        ArrivalsName::Uniform => Arrivals::Uniform,
+        ArrivalsName::Poisson => Arrivals::Poisson,
+    };
+    if mode == Mode::Adaptive && arrivals == Arrivals::Poisson {
+        // Said where it was written.
+        let own = ["streams", name, "arrivals"];
+        let common = ["schedule", "arrivals"];
+        check.problem(
+            if stream.arrivals.is_some() { &own[..] } else { &common[..] },
+            format!("streams.{name} is adaptive: it holds its rate evenly, just under a limit"),
+            "uniform in adaptive mode, or mode = \"fixed\"",
+        );
+    }
+    (mode, arrivals)
 }
 
 fn reference<'v>(
@@ -96,6 +127,7 @@ fn reference<'v>(
 /// The policy of a stream: its own words, and the section's where it has none.
 fn overridden(section: &PolicyFile, stream: &StreamFile) -> PolicyFile {
     PolicyFile {
+        mode: stream.mode.unwrap_or(section.mode),
         max_attempts: stream.max_attempts.unwrap_or(section.max_attempts),
         deadline: stream.deadline.unwrap_or(section.deadline),
         backoff_base: stream.backoff_base.unwrap_or(section.backoff_base),
@@ -105,6 +137,7 @@ fn overridden(section: &PolicyFile, stream: &StreamFile) -> PolicyFile {
         retry_after_jitter: stream.retry_after_jitter.unwrap_or(section.retry_after_jitter),
         retry_budget_ratio: stream.retry_budget_ratio.unwrap_or(section.retry_budget_ratio),
         retry_budget_reserve: stream.retry_budget_reserve.unwrap_or(section.retry_budget_reserve),
+        ..section.clone()
     }
 }
 
@@ -163,6 +196,26 @@ fn policy_settings(policy: &PolicyFile) -> PolicySettings {
     }
 }
 
+fn adaptive_bounds(check: &mut Check<'_>, policy: &PolicyFile) {
+    if let Some(latency_max) = policy.latency_max {
+        check.duration(&["policy", "latency_max"], latency_max, MS..=HOUR);
+    }
+    let interval = ["policy", "exploration_interval"];
+    check.duration(&interval, policy.exploration_interval, secs(10)..=DAY * 7);
+}
+
+pub(super) fn adaptive_settings(policy: &PolicyFile) -> AdaptiveSettings {
+    AdaptiveSettings {
+        margin: policy.margin,
+        exploration: policy.exploration.then_some(ExplorationSettings {
+            interval: policy.exploration_interval.0,
+            share: policy.exploration_share,
+            throttled_per_hour: policy.exploration_throttled_per_hour,
+        }),
+        latency_max: policy.latency_max.map(|max| max.0),
+    }
+}
+
 /// What is allowed and yet probably not meant.
 pub(super) fn remarks(
     check: &mut Check<'_>,
@@ -177,6 +230,11 @@ pub(super) fn remarks(
         check.warn(format!("credentials.{name}: no stream uses it"));
     }
     for stream in streams {
+        let weighted = file.streams.get(&*stream.name).is_some_and(|s| s.weight.is_some());
+        if weighted && stream.mode == Mode::Fixed {
+            let name = &stream.name;
+            check.warn(format!("streams.{name}.weight: the stream is not adaptive: no effect"));
+        }
         let scope = file.targets.get(&*stream.target).and_then(|t| t.scope.as_ref());
         let credential = credentials.iter().find(|c| c.settings.name == stream.credential);
         let (Some(scope), Some(credential)) = (scope, credential) else { continue };

@@ -1,6 +1,7 @@
 //! Log lines: which events are worth one, and how lines get out without holding anybody up.
 
 mod narrate;
+mod pace;
 mod writer;
 
 use std::io::{self, IsTerminal};

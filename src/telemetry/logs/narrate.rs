@@ -5,6 +5,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::pace;
 use crate::model::{
     Advice, AttemptRecord, Event, GateChange, GateId, MessageEnd, Moment, TokenEvent, WallOffset,
 };
@@ -17,6 +18,7 @@ pub(in crate::telemetry) fn narrate(names: &Names, wall: WallOffset, event: &Eve
         | Event::Skipped { .. }
         | Event::GateAdded(..)
         | Event::GateRemoved(_)
+        | Event::PaceRemoved(_)
         | Event::RetryQueued { .. } => {}
         Event::Ended(record) => {
             if tracing::enabled!(tracing::Level::DEBUG) {
@@ -27,6 +29,9 @@ pub(in crate::telemetry) fn narrate(names: &Names, wall: WallOffset, event: &Eve
             if tracing::enabled!(tracing::Level::DEBUG) {
                 message(names, end);
             }
+        }
+        Event::Pace(id, pace) => {
+            pace::narrate(names.gate(*id), names.paces.get(id).map(|told| &**told), pace);
         }
         Event::Gate(id, change) => gate(names, wall, *id, change),
         Event::StreamAdded(info) => tracing::info!(

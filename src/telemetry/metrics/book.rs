@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::cells::{CredentialCell, GateCell, StreamCell, TargetCell};
 use super::histogram::{Histogram, LATENESS_BOUNDS};
+use super::pace::PaceCell;
 use crate::model::{
     AttemptRecord, CredentialId, Event, GateId, IdHash, MessageEnd, MessageResult, Moment,
     SendOrder, StreamId, StreamInfo, TokenEvent, WallOffset,
@@ -92,12 +93,12 @@ impl Book {
             Event::GateAdded(id, key) => self.add_gate(*id, &key.to_string()),
             Event::GateRemoved(id) => self.remove_gate(*id),
             Event::Gate(id, change) => {
-                if let Some(slot) = self.index.gates.get(id)
-                    && let Some(cell) = self.numbers.gates[*slot].as_mut()
-                {
-                    cell.change(wall, now, change);
-                }
+                self.with_gate(*id, |cell| cell.change(wall, now, change));
             }
+            Event::Pace(id, pace) => {
+                self.with_gate(*id, |cell| PaceCell::told(&mut cell.pace, wall, pace));
+            }
+            Event::PaceRemoved(id) => self.with_gate(*id, |cell| cell.pace = None),
             Event::Token(id, event) => self.token(wall, *id, *event),
             Event::DrainStarted => self.numbers.draining = true,
         }
@@ -142,6 +143,13 @@ impl Book {
     fn with_stream(&mut self, id: StreamId, change: impl FnOnce(&mut StreamCell)) {
         let Some(entry) = self.index.streams.get(&id) else { return };
         if let Some(cell) = self.numbers.streams[entry.cell].as_mut() {
+            change(cell);
+        }
+    }
+
+    fn with_gate(&mut self, id: GateId, change: impl FnOnce(&mut GateCell)) {
+        let Some(slot) = self.index.gates.get(&id) else { return };
+        if let Some(cell) = self.numbers.gates[*slot].as_mut() {
             change(cell);
         }
     }

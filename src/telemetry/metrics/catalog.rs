@@ -99,6 +99,33 @@ families! {
     GATE_VIOLATIONS = Counter "plimsoll_gate_violations_total" ["gate"]
         "Requests sent inside a pause: a defect of the sender.";
 
+    PACE_RATE = Gauge "plimsoll_pace_rate" ["gate"]
+        "Rate of an adaptive scope, its fixed streams included, in slots per second.";
+    PACE_CEILING = Gauge "plimsoll_pace_ceiling" ["gate"]
+        "Highest rate that configuration allows the scope, in slots per second.";
+    PACE_STATE = Gauge "plimsoll_pace_state" ["gate", "state"]
+        "What the adaptive policy is doing: 1 for its state, 0 for the others.";
+    PACE_CHANGES = Counter "plimsoll_pace_changes_total" ["gate", "reason"]
+        "Times a change of the rate was told, by its reason.";
+    PACE_IN_FLIGHT = Gauge "plimsoll_pace_in_flight_max" ["gate"]
+        "Requests in flight that a recognised concurrency limit allows.";
+    ESTIMATE_RATE = Gauge "plimsoll_estimate_rate" ["gate"]
+        "Highest rate that the server admits, as far as is known, in requests per second.";
+    ESTIMATE_LOW = Gauge "plimsoll_estimate_rate_low" ["gate"]
+        "Lower end of the 95 % interval of the estimated limit.";
+    ESTIMATE_HIGH = Gauge "plimsoll_estimate_rate_high" ["gate"]
+        "Upper end of the 95 % interval of the estimated limit.";
+    ESTIMATE_CONFIDENCE = Gauge "plimsoll_estimate_confidence" ["gate"]
+        "Probability that the limiter is of the estimated kind, 0 to 1.";
+    ESTIMATE_INFO = Gauge "plimsoll_estimate_info" ["gate", "kind", "source"]
+        "Always 1; the kind of limiter that explains the record best, and what the estimate rests on.";
+    ESTIMATE_AT = Gauge "plimsoll_estimate_timestamp_seconds" ["gate"]
+        "Unix time at which the estimate was made.";
+    ESTIMATE_THROTTLES = Gauge "plimsoll_estimate_throttles" ["gate"]
+        "Epochs that the estimate rests on.";
+    HINTS_TRUSTED = Gauge "plimsoll_hints_trusted" ["gate"]
+        "1 while quota hints agree with what is admitted, 0 when they turned out wrong.";
+
     HINTS = Counter "plimsoll_quota_hints_total" ["target", "dialect", "result"]
         "Quota hints in responses, by dialect and whether they could be read.";
     QUOTA_LIMIT = Gauge "plimsoll_quota_limit" ["stream", "target", "dialect"]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::histogram::{
     ADVICE_BOUNDS, DELIVERY_BOUNDS, Histogram, LATENESS_BOUNDS, REQUEST_BOUNDS,
 };
+use super::pace::PaceCell;
 use crate::model::{
     Advice, AdviceSource, AttemptRecord, Dialect, FailureKind, GateChange, MessageResult, Moment,
     Outcome, QuotaHint, SkipReason, StreamInfo, WallOffset,
@@ -216,6 +217,8 @@ pub(in crate::telemetry) struct GateCell {
     pub(in crate::telemetry) extensions: u64,
     pub(in crate::telemetry) long_pauses: u64,
     pub(in crate::telemetry) violations: u64,
+    /// Where a stream behind it is adaptive.
+    pub(in crate::telemetry) pace: Option<PaceCell>,
     held: Duration,
     held_since: Option<Moment>,
 }
@@ -232,6 +235,7 @@ impl GateCell {
             extensions: 0,
             long_pauses: 0,
             violations: 0,
+            pace: None,
             held: Duration::ZERO,
             held_since: None,
         }

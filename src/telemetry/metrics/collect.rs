@@ -104,6 +104,9 @@ fn gate(sheet: &mut Sheet, cell: &GateCell, held_s: f64) {
     sheet.count(&c::GATE_LONG_PAUSES, &own, cell.long_pauses);
     sheet.put(&c::GATE_HELD, &own, held_s);
     sheet.count(&c::GATE_VIOLATIONS, &own, cell.violations);
+    if let Some(pace) = &cell.pace {
+        pace.collect(sheet, &cell.name);
+    }
 }
 
 fn credential(sheet: &mut Sheet, cell: &CredentialCell) {

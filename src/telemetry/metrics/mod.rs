@@ -11,5 +11,6 @@ pub(super) mod cells;
 mod collect;
 pub(super) mod exemplars;
 pub(super) mod histogram;
+pub(super) mod pace;
 pub(super) mod shared;
 pub(super) mod sheet;

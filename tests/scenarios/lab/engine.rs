@@ -6,7 +6,10 @@ use plimsoll::engine::{CredentialPlan, Engine, Input, Output, Plan, StreamPlan, 
 use plimsoll::model::{
     Answer, AttemptId, CredentialId, EndpointId, Event, GateChange, Moment, Rate, Scope,
 };
-use plimsoll::policy::{BackoffSettings, Jitter, PolicySettings, RetryBudgetSettings};
+use plimsoll::policy::{
+    AdaptiveSettings, BackoffSettings, ExplorationSettings, Jitter, Mode, PolicySettings,
+    RetryBudgetSettings,
+};
 use plimsoll::schedule::{Arrivals, ScheduleSettings};
 
 use super::case::{Case, identity};
@@ -35,6 +38,8 @@ impl Client for Adaptive {
                 Output::Send(order) => return Next::Send(order),
                 Output::WakeAt(at) => return Next::Wait(at),
                 Output::Event(Event::Gate(_, GateChange::Closed { .. })) => self.epochs += 1,
+                // At once: the clock stands still while it is computed.
+                Output::Fit(gate, job) => self.engine.handle(now, Input::Fitted(gate, job.run())),
                 Output::Event(_) | Output::FetchToken(_) => {}
                 Output::Drained => return Next::Wait(Moment::NEVER),
             }
@@ -56,6 +61,10 @@ fn plan(case: &Case) -> Plan {
     let rate = Rate::from_per_second(ceiling).expect("a rate of a ceiling");
     Plan {
         in_flight_max: 10_000,
+        adaptive: AdaptiveSettings {
+            exploration: case.experiment.exploration.then(ExplorationSettings::default),
+            ..AdaptiveSettings::default()
+        },
         streams: streams.iter().map(|s| stream(s, rate)).collect(),
         credentials: vec![CredentialPlan {
             id: CredentialId(0),
@@ -82,6 +91,8 @@ fn stream(stream: &Stream, rate: Rate) -> StreamPlan {
         server_port: 443,
         resend_is_safe: false,
         in_flight_max: 10_000,
+        mode: Mode::Adaptive,
+        weight: stream.weight,
         schedule: ScheduleSettings {
             rate,
             arrivals: Arrivals::Uniform,

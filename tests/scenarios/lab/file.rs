@@ -114,7 +114,7 @@ pub(crate) struct Accepted {
 impl Default for Accepted {
     fn default() -> Self {
         Self {
-            goodput: [0.97, 1.01],
+            goodput: [0.97, 1.03],
             throttled: 0.002,
             throttled_with_hints: 0.0,
             throttled_learning: None,

@@ -1,0 +1,320 @@
+//! The pace of one gate: the evenly spaced plan that its adaptive streams share, what was learned of
+//! the limit, and what has been told of it. Which stream may send, and why not, is not known here.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+use super::timers::Armed;
+use crate::infer::{Decision, Job, Learner, Seen};
+use crate::model::{
+    Answer, AttemptId, Estimate, FailureKind, GateId, Moment, Pace, Rate, SkipReason, Verdict,
+};
+use crate::policy::{Adaptive, AdaptiveSettings};
+use crate::schedule::{Arrivals, Claim, Schedule, ScheduleSettings, Turns};
+
+/// What adaptive streams may send whatever else is going on, per second: where nothing is sent,
+/// nothing is learned.
+const LEAST: f64 = 1.0 / 60.0;
+
+/// How often the ceilings of streams that ramp up are looked at.
+const RAMP_STEP: Duration = Duration::from_millis(100);
+
+/// Changes of the rate alone are told at most this often.
+const TELL_PERIOD: Duration = Duration::from_millis(250);
+
+/// A policy that asks for a review at once is asked again no sooner than after this.
+const REVIEW_LEAST: Duration = Duration::from_millis(1);
+
+/// The golden ratio's fraction, which spreads the first ticks of gates.
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
+
+/// Why no tick can be used at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// Ticks can be used.
+    No,
+    /// One reason for all streams.
+    All(SkipReason),
+    /// Every stream has its own, noted with it.
+    Each,
+}
+
+/// What configuration and ramps allow the streams behind a gate now.
+#[derive(Debug)]
+pub(super) struct Terms {
+    /// Of its adaptive streams.
+    pub(super) claims: Vec<Claim>,
+    /// What its fixed streams send, per second.
+    pub(super) fixed: f64,
+    /// The largest of its adaptive streams.
+    pub(super) catch_up_slots: u32,
+    /// A ramp is going on.
+    pub(super) ramping: bool,
+}
+
+impl Terms {
+    pub(super) const NONE: Self =
+        Self { claims: Vec::new(), fixed: 0.0, catch_up_slots: 0, ramping: false };
+
+    /// Adds an adaptive stream. At the start of a ramp it may have next to nothing.
+    pub(super) fn admit(&mut self, mut claim: Claim, settings: &ScheduleSettings) {
+        let full = settings.rate.per_second();
+        self.ramping |= claim.ceiling < full;
+        claim.ceiling = claim.ceiling.max(full.min(LEAST));
+        self.claims.push(claim);
+        self.catch_up_slots = self.catch_up_slots.max(settings.catch_up_slots);
+    }
+
+    /// Adds a fixed stream that sends at `rate` now.
+    pub(super) fn endure(&mut self, rate: f64, settings: &ScheduleSettings) {
+        self.ramping |= rate < settings.rate.per_second();
+        self.fixed += rate;
+    }
+
+    fn ceiling(&self) -> f64 {
+        self.fixed + self.claims.iter().map(|claim| claim.ceiling).sum::<f64>()
+    }
+}
+
+/// A request that went out, as those see it who learn from it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Departure {
+    pub(super) attempt: AttemptId,
+    /// Requests of the scope that were under way already.
+    pub(super) in_flight: u32,
+}
+
+/// The pace of one gate.
+#[derive(Debug)]
+pub(super) struct GatePace {
+    pub(super) schedule: Schedule,
+    pub(super) turns: Turns,
+    pub(super) adaptive: Adaptive,
+    learner: Learner,
+    settings: AdaptiveSettings,
+    ceiling: f64,
+    fixed: f64,
+    rate: Rate,
+    pub(super) catch_up_slots: u32,
+    pub(super) armed: Armed,
+    pub(super) held: Held,
+    /// Something has happened that the policy has not been asked about.
+    news: bool,
+    /// A fit is being computed.
+    fitting: bool,
+    /// When to look at ramps again.
+    ceilings_at: Moment,
+    /// When to look for messages whose deadline has passed.
+    pub(super) expire_at: Moment,
+    told: Option<(Moment, Pace)>,
+    /// When to tell what was kept back.
+    tell_at: Moment,
+}
+
+impl GatePace {
+    pub(super) fn new(
+        gate: GateId,
+        adaptive: Option<Adaptive>,
+        settings: AdaptiveSettings,
+        terms: Terms,
+        now: Moment,
+        rng: &mut impl Rng,
+    ) -> Self {
+        let ceiling = terms.ceiling();
+        let adaptive = match adaptive {
+            Some(mut known) => {
+                known.configure(settings, ceiling, now);
+                known
+            }
+            None => Adaptive::new(settings, ceiling, None, now),
+        };
+        let mut turns = Turns::default();
+        let total = total(&adaptive, terms.fixed);
+        let rate = Rate::nearest(turns.divide(total, terms.claims, now));
+        let plan = ScheduleSettings {
+            rate,
+            arrivals: Arrivals::Uniform,
+            ramp: Duration::ZERO,
+            catch_up_slots: terms.catch_up_slots,
+        };
+        let phase = (f64::from(gate.0) * GOLDEN).fract();
+        Self {
+            schedule: Schedule::start(&plan, now, phase, rng),
+            turns,
+            learner: Learner::new(adaptive.pace().estimate),
+            adaptive,
+            settings,
+            ceiling,
+            fixed: terms.fixed,
+            rate,
+            catch_up_slots: terms.catch_up_slots,
+            armed: Armed::NOT,
+            held: Held::No,
+            news: true,
+            fitting: false,
+            ceilings_at: ceilings_at(terms.ramping, now),
+            expire_at: now,
+            told: None,
+            tell_at: Moment::NEVER,
+        }
+    }
+
+    /// Configuration or a ramp has changed what is allowed. The ticks until now must have been dealt
+    /// with.
+    pub(super) fn configure(
+        &mut self,
+        settings: AdaptiveSettings,
+        terms: Terms,
+        now: Moment,
+        rng: &mut impl Rng,
+    ) {
+        let ceiling = terms.ceiling();
+        if self.settings != settings || self.ceiling != ceiling {
+            self.adaptive.configure(settings, ceiling, now);
+        }
+        (self.settings, self.ceiling, self.fixed) = (settings, ceiling, terms.fixed);
+        self.catch_up_slots = terms.catch_up_slots;
+        self.ceilings_at = ceilings_at(terms.ramping, now);
+        self.news = true;
+        let given = self.turns.divide(total(&self.adaptive, self.fixed), terms.claims, now);
+        self.change_rate(given, now, rng);
+    }
+
+    /// Whether the policy, or a ramp, has to be looked at.
+    pub(super) fn is_due(&self, now: Moment) -> bool {
+        self.news || self.look_at(Moment::ZERO) <= now
+    }
+
+    pub(super) fn ceilings_are_due(&self, now: Moment) -> bool {
+        self.ceilings_at <= now
+    }
+
+    /// When [`Self::is_due`] next, if nothing happens before.
+    pub(super) fn look_at(&self, now: Moment) -> Moment {
+        let review_at = self.adaptive.review_at().max(now + REVIEW_LEAST);
+        review_at.min(self.ceilings_at).min(self.tell_at)
+    }
+
+    /// Asks the policy for its rate. True when the plan changed; the ticks until now must have been
+    /// dealt with.
+    pub(super) fn review(&mut self, now: Moment, rng: &mut impl Rng) -> bool {
+        self.news = false;
+        self.adaptive.review(now);
+        let given = self.turns.share_out(total(&self.adaptive, self.fixed));
+        self.change_rate(given, now, rng)
+    }
+
+    fn change_rate(&mut self, given: f64, now: Moment, rng: &mut impl Rng) -> bool {
+        let rate = Rate::nearest(given);
+        let changed = rate != self.rate;
+        if changed {
+            self.rate = rate;
+            self.schedule.change_rate(rate, now, rng);
+        }
+        changed
+    }
+
+    /// The pace, when there is something to tell. A climb is told in steps.
+    pub(super) fn tell(&mut self, now: Moment) -> Option<Pace> {
+        self.tell_at = Moment::NEVER;
+        let pace = self.adaptive.pace();
+        if let Some((told_at, told)) = &self.told {
+            if !has_changed(told, &pace) {
+                return None;
+            }
+            let again_at = *told_at + TELL_PERIOD;
+            if only_faster_or_slower(told, &pace) && now < again_at {
+                self.tell_at = again_at;
+                return None;
+            }
+        }
+        self.told = Some((now, pace.clone()));
+        Some(pace)
+    }
+
+    /// A fit to compute, if there is none under way.
+    pub(super) fn job(&mut self, now: Moment) -> Option<Job> {
+        if self.fitting {
+            return None;
+        }
+        let job = self.learner.job(now);
+        self.fitting = job.is_some();
+        job
+    }
+
+    pub(super) fn fitted(&mut self, estimate: Option<Estimate>, now: Moment) {
+        if !self.fitting {
+            return;
+        }
+        self.fitting = false;
+        self.learner.fitted(estimate.clone());
+        self.adaptive.estimated(estimate, now);
+        self.news = true;
+    }
+
+    pub(super) fn sent(&mut self, departure: Departure, now: Moment) {
+        self.adaptive.sent(now);
+        self.learner.sent(departure.attempt, now, departure.in_flight);
+    }
+
+    /// `later`: requests of the scope that were sent after this one.
+    pub(super) fn answered(
+        &mut self,
+        attempt: AttemptId,
+        answer: &Answer,
+        later: u64,
+        now: Moment,
+    ) {
+        let at = answer.headers_at.unwrap_or(answer.done_at);
+        let seen = Seen { decision: decision(answer.verdict), at, hints: &answer.hints };
+        self.learner.answered(attempt, seen);
+        self.adaptive.answered(answer, later, now);
+        self.news = true;
+    }
+
+    pub(super) fn closed(&mut self, now: Moment) {
+        self.adaptive.closed(now);
+        self.news = true;
+    }
+
+    pub(super) fn opened(&mut self, held: Duration, now: Moment) {
+        self.adaptive.opened(held, now);
+        self.news = true;
+    }
+}
+
+/// What is left for adaptive streams of the rate that the policy gives the whole scope.
+fn total(adaptive: &Adaptive, fixed: f64) -> f64 {
+    let rate = adaptive.rate();
+    (rate - fixed).max(rate.min(LEAST)).max(f64::MIN_POSITIVE)
+}
+
+fn ceilings_at(ramping: bool, now: Moment) -> Moment {
+    if ramping { now + RAMP_STEP } else { Moment::NEVER }
+}
+
+fn decision(verdict: Verdict) -> Decision {
+    match verdict {
+        Verdict::Accepted | Verdict::Rejected => Decision::Admitted,
+        // A limiter stands before what fails behind it.
+        Verdict::Failed(failure) if failure.kind == FailureKind::ServerError => Decision::Admitted,
+        Verdict::Throttled => Decision::Refused,
+        Verdict::Unauthorized | Verdict::Failed(_) => Decision::Unknown,
+    }
+}
+
+fn only_faster_or_slower(told: &Pace, now: &Pace) -> bool {
+    told.state == now.state
+        && told.estimate == now.estimate
+        && told.hints_trusted == now.hints_trusted
+        && told.in_flight_max == now.in_flight_max
+}
+
+fn has_changed(told: &Pace, now: &Pace) -> bool {
+    let moved = |a: f64, b: f64| (a - b).abs() > 0.01 * a.abs();
+    !only_faster_or_slower(told, now)
+        || told.reason != now.reason
+        || moved(told.rate, now.rate)
+        || moved(told.ceiling, now.ceiling)
+}

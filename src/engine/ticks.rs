@@ -1,0 +1,210 @@
+//! What becomes of the ticks of a shared plan: each is a slot of the stream whose turn it is, or of
+//! another that stands in when that one cannot send.
+
+use super::pace::{GatePace, Held};
+use super::slots::{Hold, NANOSECOND, barred};
+use super::{CROWDED_WAKE, Engine, HELD_WAKE, Output};
+use crate::model::{Estimate, Event, GateId, Moment, RunState, SkipReason, StreamId};
+use crate::policy::Passage;
+
+impl Engine {
+    /// A gate's timer went off.
+    pub(super) fn pace_due(&mut self, gate: GateId, at: Moment, now: Moment) {
+        if self.gates.pace_mut(gate).is_some_and(|pace| pace.armed.has_come(at)) {
+            self.run_pace(gate, now);
+        }
+    }
+
+    /// What held ticks back may be gone: those until now are counted under that reason.
+    pub(super) fn kick_pace(&mut self, gate: GateId, now: Moment) {
+        if self.run != RunState::Running {
+            return;
+        }
+        if let Some(mut pace) = self.gates.take_pace(gate) {
+            if pace.held != Held::No {
+                self.skip_ticks(&mut pace, now);
+                pace.held = Held::No;
+            }
+            self.gates.put_pace(gate, pace);
+            self.run_pace(gate, now);
+        }
+    }
+
+    /// Deals with every tick that is due and with what the policy has to say, and arms the timer.
+    pub(super) fn run_pace(&mut self, gate: GateId, now: Moment) {
+        if self.run != RunState::Running {
+            return;
+        }
+        let Some(mut pace) = self.gates.take_pace(gate) else { return };
+        if pace.expire_at <= now {
+            pace.expire_at = now + HELD_WAKE;
+            for id in pace.turns.streams() {
+                self.expire(id, now);
+            }
+        }
+        let mut wake = self.pass_ticks(gate, &mut pace, now);
+        if pace.is_due(now) {
+            if pace.ceilings_are_due(now)
+                && let Some(terms) = self.terms(gate, now)
+            {
+                pace.configure(self.adaptive, terms, now, &mut self.rng);
+            }
+            pace.review(now, &mut self.rng);
+            wake = self.pass_ticks(gate, &mut pace, now);
+            if let Some(told) = pace.tell(now) {
+                self.emit(Event::Pace(gate, Box::new(told)));
+            }
+            if let Some(job) = pace.job(now) {
+                self.outbox.push_back(Output::Fit(gate, job));
+            }
+        }
+        let wake = wake.min(pace.look_at(now));
+        self.timers.arm_pace(gate, &mut pace.armed, wake);
+        self.gates.put_pace(gate, pace);
+        if self.sends_left == Some(0) {
+            self.begin_drain(now);
+        }
+    }
+
+    /// A fit came back. One for a pace that is gone is ignored.
+    pub(super) fn fitted(&mut self, gate: GateId, estimate: Option<Estimate>, now: Moment) {
+        if let Some(pace) = self.gates.pace_mut(gate) {
+            pace.fitted(estimate, now);
+            self.run_pace(gate, now);
+        }
+    }
+
+    /// Uses or skips until no tick is due; says when to look again.
+    fn pass_ticks(&mut self, gate: GateId, pace: &mut GatePace, now: Moment) -> Moment {
+        loop {
+            let passage = self.gates.passage(gate, now);
+            if let Passage::Resume(from) = passage {
+                pace.held = Held::All(SkipReason::Gated);
+                self.skip_ticks(pace, from);
+            }
+            let hold = barred(passage, now).or_else(|| self.is_crowded(gate, pace, now));
+            if let Some(hold) = hold {
+                pace.held = Held::All(hold.reason);
+                return self.hold_ticks(pace, hold.look_again, now);
+            }
+            pace.held = Held::No;
+            if pace.schedule.next_due() > now || self.sends_left == Some(0) {
+                return pace.schedule.next_due();
+            }
+            let keep = pace.catch_up_slots.saturating_add(1);
+            let late = pace.schedule.trim(now, keep, &mut self.rng);
+            self.deal_out(pace, late, Held::All(SkipReason::Late));
+            if let Some(look_again) = self.use_tick(pace, passage, now) {
+                pace.held = Held::Each;
+                return self.hold_ticks(pace, look_again, now);
+            }
+        }
+    }
+
+    /// Spends the next tick. Answers with when to look again if no stream can send at the moment.
+    fn use_tick(&mut self, pace: &mut GatePace, passage: Passage, now: Moment) -> Option<Moment> {
+        let due = pace.schedule.take(&mut self.rng);
+        let owner = pace.turns.next(due)?;
+        let resume = matches!(passage, Passage::Resume(_));
+        // Whether a closed gate may open is for the server to say, whatever the model says.
+        if !resume && pace.adaptive.vetoes(now) {
+            self.skip_one(owner, SkipReason::Vetoed);
+            return None;
+        }
+        let Some(hold) = self.is_blocked(owner, now) else {
+            self.send_tick(pace, owner, due, resume, now);
+            return None;
+        };
+        self.skip_one(owner, hold.reason);
+        let can = |id| self.is_blocked(id, now).is_none();
+        if let Some(stand_in) = pace.turns.stand_in(due, can) {
+            self.send_tick(pace, stand_in, due, resume, now);
+            return None;
+        }
+        self.all_blocked(pace, now)
+    }
+
+    fn send_tick(
+        &mut self,
+        pace: &mut GatePace,
+        id: StreamId,
+        due: Moment,
+        resume: bool,
+        now: Moment,
+    ) {
+        self.expire(id, now);
+        let Some(mut stream) = self.streams.take(id) else { return };
+        let departure = self.send(&mut stream, due, resume, now);
+        self.streams.put(stream);
+        pace.sent(departure, now);
+    }
+
+    /// Notes with each stream why it cannot send. `None`: one of them can.
+    fn all_blocked(&mut self, pace: &GatePace, now: Moment) -> Option<Moment> {
+        let mut look_again = Moment::NEVER;
+        for id in pace.turns.streams() {
+            let hold = self.is_blocked(id, now)?;
+            look_again = look_again.min(hold.look_again);
+            if let Some(stream) = self.streams.get_mut(id) {
+                stream.held_by = Some(hold.reason);
+            }
+        }
+        Some(look_again)
+    }
+
+    fn is_blocked(&self, id: StreamId, now: Moment) -> Option<Hold> {
+        self.streams.get(id).and_then(|stream| self.blocked(stream, now))
+    }
+
+    /// No room for another request: in the process, or under a recognised limit of the scope.
+    fn is_crowded(&self, gate: GateId, pace: &GatePace, now: Moment) -> Option<Hold> {
+        let reason = SkipReason::InFlight;
+        if self.flights.len() >= self.in_flight_max as usize {
+            return Some(Hold { reason, look_again: now + CROWDED_WAKE });
+        }
+        let max = pace.adaptive.in_flight_max()?;
+        let full = self.gates.get(gate).is_some_and(|entry| entry.in_flight >= max);
+        full.then(|| Hold { reason, look_again: now + HELD_WAKE })
+    }
+
+    fn hold_ticks(&mut self, pace: &mut GatePace, look_again: Moment, now: Moment) -> Moment {
+        self.skip_ticks(pace, now + NANOSECOND);
+        pace.schedule.next_due().max(look_again)
+    }
+
+    /// Skips the ticks before a moment for the reason that holds them back.
+    fn skip_ticks(&mut self, pace: &mut GatePace, at: Moment) {
+        let count = pace.schedule.skip_before(at, &mut self.rng);
+        self.deal_out(pace, count, pace.held);
+    }
+
+    /// Counts ticks as skipped slots of the streams that they would have been.
+    fn deal_out(&mut self, pace: &mut GatePace, ticks: u64, held: Held) {
+        if ticks == 0 {
+            return;
+        }
+        for (id, count) in pace.turns.deal(ticks) {
+            let Some(mut stream) = self.streams.take(id) else { continue };
+            let reason = match held {
+                Held::All(reason) => reason,
+                Held::Each | Held::No => stream.held_by.unwrap_or(SkipReason::InFlight),
+            };
+            self.count_skipped(&mut stream, reason, count);
+            self.streams.put(stream);
+        }
+    }
+
+    fn skip_one(&mut self, id: StreamId, reason: SkipReason) {
+        if let Some(mut stream) = self.streams.take(id) {
+            self.count_skipped(&mut stream, reason, 1);
+            self.streams.put(stream);
+        }
+    }
+
+    fn expire(&mut self, id: StreamId, now: Moment) {
+        if let Some(mut stream) = self.streams.take(id) {
+            self.expire_waiting(&mut stream, now);
+            self.streams.put(stream);
+        }
+    }
+}
