@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// The summary and the comparison as markdown, for the README.
     #[arg(long)]
     pub(crate) markdown: bool,
+    /// Instead of tables: what the policy does, step by step, in the first of the cases, with this seed.
+    #[arg(long, value_name = "SEED")]
+    pub(crate) watch: Option<u64>,
     /// Only the comparison with other policies.
     #[arg(long)]
     pub(crate) comparison: bool,

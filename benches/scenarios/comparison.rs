@@ -34,7 +34,7 @@ impl Policy {
     fn run(self, case: &Case, seed: u64) -> Outcome {
         let (cap, ceiling) = (case.cap(), case.ceiling_rate());
         match self {
-            Self::Adaptive => run(case, seed, MEASURED, &mut Adaptive::new(case, seed)),
+            Self::Adaptive => run(case, seed, MEASURED, &mut Adaptive::new(case, seed, |_, _| {})),
             Self::Ceiling => run(case, seed, MEASURED, &mut Fixed::new(ceiling)),
             Self::TenAbove => run(case, seed, MEASURED, &mut Fixed::new(cap * 1.1)),
             Self::Backoff => run(case, seed, MEASURED, &mut Backoff::new(ceiling, seed)),

@@ -10,6 +10,7 @@ mod figures;
 mod lab;
 mod others;
 mod print;
+mod watch;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -49,6 +50,9 @@ fn table(arguments: &Arguments) -> Result<bool, String> {
     let chosen = |cover: Cover| -> Vec<Case> {
         experiments.iter().flat_map(|e| cases(e, cover)).filter(&wanted).collect()
     };
+    if let Some(seed) = arguments.watch {
+        return watch::watch(&chosen(Cover::All), seed);
+    }
     let compared: Vec<Case> =
         chosen(Cover::All).into_iter().filter(|case| case.experiment.compared).collect();
     let cover = if arguments.all { Cover::All } else { Cover::Pairwise };
@@ -79,8 +83,9 @@ fn table(arguments: &Arguments) -> Result<bool, String> {
 fn examine(examined: &[Case], seeds: u64) -> Vec<Row> {
     let all: Vec<(&Case, u64)> =
         examined.iter().flat_map(|case| (1..=seeds).map(move |seed| (case, seed))).collect();
-    let one =
-        |(case, seed): &(&Case, u64)| run(case, *seed, MEASURED, &mut Adaptive::new(case, *seed));
+    let one = |(case, seed): &(&Case, u64)| {
+        run(case, *seed, MEASURED, &mut Adaptive::new(case, *seed, |_, _| {}))
+    };
     let outcomes: Vec<Outcome> = pool::map(&all, one, |n| progress(n, all.len()));
     let of_cases = outcomes.chunks(seeds as usize);
     let row = |(case, outcomes): (&Case, &[Outcome])| Row {

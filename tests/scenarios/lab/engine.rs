@@ -21,13 +21,17 @@ use super::file::Stream;
 pub(crate) struct Adaptive {
     engine: Engine,
     epochs: u64,
+    see: See,
 }
 
+/// Is shown every event.
+pub(crate) type See = fn(Moment, &Event);
+
 impl Adaptive {
-    pub(crate) fn new(case: &Case, seed: u64) -> Self {
+    pub(crate) fn new(case: &Case, seed: u64, see: See) -> Self {
         let mut engine = Engine::new(seed, None);
         engine.handle(Moment::ZERO, Input::Apply(plan(case)));
-        Self { engine, epochs: 0 }
+        Self { engine, epochs: 0, see }
     }
 }
 
@@ -37,10 +41,14 @@ impl Client for Adaptive {
             match self.engine.poll(now) {
                 Output::Send(order) => return Next::Send(order),
                 Output::WakeAt(at) => return Next::Wait(at),
-                Output::Event(Event::Gate(_, GateChange::Closed { .. })) => self.epochs += 1,
                 // At once: the clock stands still while it is computed.
                 Output::Fit(gate, job) => self.engine.handle(now, Input::Fitted(gate, job.run())),
-                Output::Event(_) | Output::FetchToken(_) => {}
+                Output::Event(event) => {
+                    let closed = matches!(&event, Event::Gate(_, GateChange::Closed { .. }));
+                    self.epochs += u64::from(closed);
+                    (self.see)(now, &event);
+                }
+                Output::FetchToken(_) => {}
                 Output::Drained => return Next::Wait(Moment::NEVER),
             }
         }
