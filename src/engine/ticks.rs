@@ -93,7 +93,8 @@ impl Engine {
             }
             let keep = pace.catch_up_slots.saturating_add(1);
             let late = pace.schedule.trim(now, keep, &mut self.rng);
-            self.deal_out(pace, late, Held::All(SkipReason::Late));
+            let first_kept = pace.schedule.next_due();
+            self.deal_out(pace, late, Held::All(SkipReason::Late), first_kept);
             if let Some(look_again) = self.use_tick(pace, passage, now) {
                 pace.held = Held::Each;
                 return self.hold_ticks(pace, look_again, now);
@@ -175,15 +176,15 @@ impl Engine {
     /// Skips the ticks before a moment for the reason that holds them back.
     fn skip_ticks(&mut self, pace: &mut GatePace, at: Moment) {
         let count = pace.schedule.skip_before(at, &mut self.rng);
-        self.deal_out(pace, count, pace.held);
+        self.deal_out(pace, count, pace.held, at);
     }
 
     /// Counts ticks as skipped slots of the streams that they would have been.
-    fn deal_out(&mut self, pace: &mut GatePace, ticks: u64, held: Held) {
+    fn deal_out(&mut self, pace: &mut GatePace, ticks: u64, held: Held, at: Moment) {
         if ticks == 0 {
             return;
         }
-        for (id, count) in pace.turns.deal(ticks) {
+        for (id, count) in pace.turns.deal(ticks, at) {
             let Some(mut stream) = self.streams.take(id) else { continue };
             let reason = match held {
                 Held::All(reason) => reason,

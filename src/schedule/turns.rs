@@ -61,6 +61,12 @@ impl Entry {
     fn takes(&mut self, at: Moment) {
         self.earliest = self.earliest.max(at) + self.spacing();
     }
+
+    /// Takes several that were due by `at`, one after the other.
+    fn took(&mut self, count: u64, at: Moment) {
+        let all = self.spacing().saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+        self.earliest = self.earliest.max(at - all) + all;
+    }
 }
 
 impl Turns {
@@ -152,8 +158,8 @@ impl Turns {
         Some(entry.claim.stream)
     }
 
-    /// Deals out `ticks` at once, as when nobody may send; says who had how many.
-    pub fn deal(&mut self, ticks: u64) -> Vec<(StreamId, u64)> {
+    /// Deals out `ticks` at once that were due by `at`, as when nobody may send; says who had how many.
+    pub fn deal(&mut self, ticks: u64, at: Moment) -> Vec<(StreamId, u64)> {
         let mut left = ticks;
         let mut dealt: Vec<(StreamId, u64)> = Vec::with_capacity(self.entries.len());
         for entry in &mut self.entries {
@@ -169,8 +175,9 @@ impl Turns {
             self.entries[index].lag -= 1.0;
             dealt[index].1 += 1;
         }
-        for entry in &mut self.entries {
+        for (entry, (_, count)) in self.entries.iter_mut().zip(&dealt) {
             entry.lag = entry.lag.clamp(-LAG_MAX, LAG_MAX);
+            entry.took(*count, at);
         }
         dealt.retain(|(_, count)| *count > 0);
         dealt

@@ -414,9 +414,10 @@ impl<'a> Checker<'a> {
             let rate = stream.info.rate.per_second();
             let planned = rate * now.since(stream.added_at).as_secs_f64();
             let scheduled = stream.scheduled as f64;
-            // A stream that shares a plan may have less than its rate, and one slot ahead of time.
+            // A stream that shares a plan may have less than its rate, and is ahead of it by no more than
+            // its turn's one and another's one that it stood in for.
             let least = if stream.adaptive { 0.0 } else { planned - (rate * 1.0 + 3.0) };
-            let most = planned + if stream.adaptive { 3.0 } else { 2.0 };
+            let most = planned + if stream.adaptive { 4.0 } else { 2.0 };
             ensure(scheduled <= most && scheduled >= least, || {
                 let name = &stream.info.name;
                 format!("{name}: {scheduled} slots of {planned} planned at {now:?}")

@@ -43,8 +43,8 @@ fn nobody_able_takes_a_turn_it_cannot_use_and_no_ceiling_is_passed() {
 fn who_was_away_does_not_crowd_out_the_rest() {
     let mut turns = Turns::default();
     turns.divide(10.0, [claim(0, 1.0, 10.0), claim(1, 1.0, 10.0)], Moment::ZERO);
-    turns.deal(1_000_001);
-    let after: Vec<_> = (0..8).filter_map(|i| turns.next(tick(i, 10.0))).collect();
+    turns.deal(1_000_001, tick(1_000_000, 10.0));
+    let after: Vec<_> = (1..9).filter_map(|i| turns.next(tick(1_000_000 + i, 10.0))).collect();
     let first = after.iter().filter(|id| **id == StreamId(0)).count();
     assert!((3..=5).contains(&first), "{after:?}");
 }
@@ -95,7 +95,7 @@ proptest! {
         turns.divide(total, named, Moment::ZERO);
         let (mut had, mut ticks) = (vec![0_u64; claims.len()], 0);
         for bulk in bulks {
-            let dealt = turns.deal(bulk);
+            let dealt = turns.deal(bulk, tick(ticks + bulk, total));
             prop_assert_eq!(dealt.iter().map(|(_, n)| n).sum::<u64>(), bulk);
             ticks += bulk;
             for (stream, count) in dealt {
