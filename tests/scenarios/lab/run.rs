@@ -18,7 +18,7 @@ use super::oracle;
 /// How long is measured.
 pub(crate) const MEASURED: Duration = Duration::from_secs(600);
 
-/// Sends in one instant beyond which a client is taken to be caught in a loop.
+/// Steps in one instant beyond which a client is taken to be caught in a loop.
 const AT_ONCE_MAX: u32 = 100_000;
 
 /// What came of a run.
@@ -131,19 +131,20 @@ pub(crate) fn run(case: &Case, seed: u64, measured: Duration, client: &mut impl 
     let mut silence = Moment::ZERO;
     let mut early = 0;
     let mut start: Option<Start> = None;
-    let (mut now, mut at_once) = (Moment::ZERO, 0);
+    let (mut now, mut instant, mut at_once) = (Moment::ZERO, Moment::ZERO, 0);
+    let us = identity();
     loop {
+        at_once = if now > instant { 0 } else { at_once + 1 };
+        instant = now;
+        assert!(at_once < AT_ONCE_MAX, "{case}, seed {seed}: a loop at {now:?}");
         let wake = match client.next(now) {
             Next::Send(order) => {
                 early += u64::from(now < silence);
-                world.send(now, order, &identity());
-                at_once += 1;
-                assert!(at_once < AT_ONCE_MAX, "{case}, seed {seed}: a loop at {now:?}");
+                world.send(now, order, &us);
                 continue;
             }
             Next::Wait(at) => at,
         };
-        at_once = 0;
         let mark = if start.is_none() { times.start } else { times.end };
         let until = wake.max(now).min(mark);
         let answer = world.deliver(until);
