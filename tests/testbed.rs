@@ -12,6 +12,7 @@ mod support;
 
 use support::collector::Collector;
 use support::http::{self, Server};
+use support::limited::{Express, Headers, Limited, Lockout, Npm, PyLimits, Strategy};
 use support::nginx::{LimitReq, Nginx};
 use support::process::temp_dir;
 use support::prometheus::{Job, Prometheus, promtool};
@@ -84,6 +85,124 @@ fn nginx_delays_a_burst_when_it_is_told_to() {
     assert_eq!(limits, ["PASSED", "DELAYED", "PASSED"]);
     // 20/s is one per 50 ms, and the second request came after the first was answered.
     assert!(log[1].duration_s > 0.02, "{:?}", log[1]);
+}
+
+/// Asks `count` times, one after the other, each with the number as its request id.
+fn ask(limited: &Limited, count: usize) -> Vec<http::Answer> {
+    let url = format!("{}/left/messages", limited.url());
+    (0..count)
+        .map(|i| {
+            let request = http::client().post(&url).header("x-request-id", format!("r{i}"));
+            http::send(request.body("{}")).expect("the server answers")
+        })
+        .collect()
+}
+
+/// The first `admitted` of these answers were, and the server has written down exactly that.
+fn assert_admitted(limited: &Limited, answers: &[http::Answer], admitted: usize) {
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    let refused = answers.len() - admitted;
+    assert_eq!(statuses, [vec![202; admitted], vec![429; refused]].concat());
+    assert_eq!(limited.stats(), (admitted as u64, refused as u64));
+    let decisions = limited.decisions();
+    assert_eq!(decisions.len(), answers.len());
+    for (i, (decision, answer)) in decisions.iter().zip(answers).enumerate() {
+        assert_eq!(decision.admitted, answer.status == 202, "{decision:?}");
+        assert_eq!(decision.request_id, format!("r{i}"));
+        let said = answer.header("retry-after").map(|s| s.parse().expect("whole seconds"));
+        assert_eq!(decision.retry_after_s, said);
+    }
+    assert!(decisions.windows(2).all(|pair| pair[0].arrived_ns <= pair[1].arrived_ns));
+}
+
+#[test]
+#[ignore = "needs the testbed; tests/run runs it"]
+fn express_rate_limit_refuses_above_its_limit_and_tells_the_quota() {
+    // A minute: the test cannot take so long that the window would end.
+    let window = Duration::from_secs(60);
+    let express = Express { limit: 3, window, ..Express::default() };
+    for (headers, limit, remaining) in [
+        (Headers::Legacy, "x-ratelimit-limit", ("x-ratelimit-remaining", "2")),
+        (Headers::Draft(6), "ratelimit-limit", ("ratelimit-remaining", "2")),
+        (Headers::Draft(7), "ratelimit", ("ratelimit", "limit=3, remaining=2, reset=60")),
+    ] {
+        let limited = Express { headers, ..express.clone() }.start();
+        let answers = ask(&limited, 5);
+        assert_admitted(&limited, &answers, 3);
+        assert!(answers[0].header(limit).is_some(), "{:?}", answers[0]);
+        assert_eq!(answers[0].header(remaining.0), Some(remaining.1));
+        assert!(answers[0].header("retry-after").is_none());
+        assert_eq!(answers[4].header("retry-after"), Some("60"));
+    }
+
+    let silent = Express { retry_after: false, ..express }.start();
+    let answers = ask(&silent, 4);
+    assert_admitted(&silent, &answers, 3);
+    let hints = answers[3].headers.keys().filter(|name| name.as_str().contains("ratelimit"));
+    assert_eq!(hints.count(), 0, "{:?}", answers[3]);
+}
+
+#[test]
+#[ignore = "needs the testbed; tests/run runs it"]
+fn rate_limiter_flexible_blocks_whoever_was_refused() {
+    let limited = Express {
+        limiter: Npm::Flexible { block_s: 30 },
+        limit: 3,
+        headers: Headers::Legacy,
+        key: "authorization".to_owned(),
+        ..Express::default()
+    }
+    .start();
+    let answers = ask(&limited, 5);
+    assert_admitted(&limited, &answers, 3);
+    assert_eq!(answers[0].header("x-ratelimit-remaining"), Some("2"));
+    assert_eq!(answers[4].header("retry-after"), Some("30"));
+
+    let other = http::client().post(limited.url()).header("authorization", "another");
+    assert_eq!(http::send(other).expect("the server answers").status, 202);
+}
+
+#[test]
+#[ignore = "needs the testbed; tests/run runs it"]
+fn limits_refuses_above_its_rate_in_each_strategy() {
+    for strategy in [Strategy::FixedWindow, Strategy::SlidingWindowCounter, Strategy::MovingWindow]
+    {
+        // An hour, so that hardly ever a window of the clock begins meanwhile.
+        let rate = "3/hour".to_owned();
+        let limited =
+            PyLimits { rate, strategy, headers: Headers::Legacy, ..PyLimits::default() }.start();
+        let answers = ask(&limited, 5);
+        assert_admitted(&limited, &answers, 3);
+        let remaining: Vec<_> =
+            answers.iter().map(|answer| answer.header("x-ratelimit-remaining")).collect();
+        assert_eq!(remaining, [Some("2"), Some("1"), Some("0"), Some("0"), Some("0")]);
+        assert!(answers[4].header("retry-after").is_some());
+    }
+}
+
+#[test]
+#[ignore = "needs the testbed; tests/run runs it"]
+fn limits_keeps_a_lockout_when_it_is_told_to() {
+    let lockout = Lockout::Extended(Duration::from_secs(2));
+    let limited = PyLimits { rate: "2/second".to_owned(), lockout, ..PyLimits::default() }.start();
+    // One in half a second is far below its rate, and the last two come after a lockout that nobody extended.
+    let mut answers = ask(&limited, 3);
+    for _ in 0..6 {
+        pause(Duration::from_millis(500));
+        let request = http::client().post(limited.url());
+        answers.push(http::send(request).expect("the server answers"));
+    }
+    pause(Duration::from_millis(2100));
+    answers.push(http::send(http::client().post(limited.url())).expect("the server answers"));
+
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [[202, 202].as_slice(), &[429; 7], &[202]].concat());
+    assert_eq!(answers[8].header("retry-after"), Some("2"));
+}
+
+#[expect(clippy::disallowed_methods, reason = "real programs run in real time")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 #[test]

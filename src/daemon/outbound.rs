@@ -114,8 +114,8 @@ impl Outbound {
         let returned = self.returned.clone();
         let computing = background.spawn_blocking(move || job.run());
         background.spawn(async move {
-            let estimate = computing.await.unwrap_or(None);
-            let _ = returned.send(Returned::Input(Input::Fitted(gate, estimate)));
+            let found = computing.await.unwrap_or_default();
+            let _ = returned.send(Returned::Input(Input::Fitted(gate, found)));
         });
     }
 

@@ -36,10 +36,10 @@ use self::stream::Streams;
 use self::timers::{Timer, Timers};
 pub use self::tokens::TokenAnswer;
 use self::tokens::TokenDesk;
-use crate::infer::Job;
+use crate::infer::{Found, Job};
 use crate::model::{
-    Advice, Answer, AttemptId, CredentialId, Estimate, Event, GateId, IdHash, MessageResult,
-    Moment, RunState, SendOrder, StreamId,
+    Advice, Answer, AttemptId, CredentialId, Event, GateId, IdHash, MessageResult, Moment,
+    RunState, SendOrder, StreamId,
 };
 use crate::policy::AdaptiveSettings;
 
@@ -73,7 +73,7 @@ pub enum Input {
         answer: TokenAnswer,
     },
     /// A fit of [`Output::Fit`] came to an end.
-    Fitted(GateId, Option<Estimate>),
+    Fitted(GateId, Found),
     /// Send nothing more; let what is in flight finish.
     Drain,
     /// The grace period is over: what is in flight counts as abandoned.
@@ -159,7 +159,7 @@ impl Engine {
             }
             Input::Answered { attempt, answer } => self.answered(attempt, answer, now),
             Input::Token { credential, answer } => self.token_answered(credential, answer, now),
-            Input::Fitted(gate, estimate) => self.fitted(gate, estimate, now),
+            Input::Fitted(gate, found) => self.fitted(gate, &found, now),
             Input::Drain => self.begin_drain(now),
             Input::Abandon => self.abandon(now),
         }

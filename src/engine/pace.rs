@@ -6,9 +6,9 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::timers::Armed;
-use crate::infer::{Decision, Job, Learner, Seen};
+use crate::infer::{Decision, Found, Job, Learner, Seen};
 use crate::model::{
-    Answer, AttemptId, Estimate, FailureKind, GateId, Moment, Pace, Rate, SkipReason, Verdict,
+    Answer, AttemptId, FailureKind, GateId, Moment, Pace, Rate, SkipReason, Verdict,
 };
 use crate::policy::{Adaptive, AdaptiveSettings};
 use crate::schedule::{Arrivals, Claim, Schedule, ScheduleSettings, Turns};
@@ -95,6 +95,8 @@ pub(super) struct GatePace {
     settings: AdaptiveSettings,
     ceiling: f64,
     fixed: f64,
+    /// What is divided among the adaptive streams, per second, and the plan that it makes.
+    total: f64,
     rate: Rate,
     pub(super) catch_up_slots: u32,
     pub(super) armed: Armed,
@@ -147,6 +149,7 @@ impl GatePace {
             settings,
             ceiling,
             fixed: terms.fixed,
+            total,
             rate,
             catch_up_slots: terms.catch_up_slots,
             armed: Armed::NOT,
@@ -177,7 +180,8 @@ impl GatePace {
         self.catch_up_slots = terms.catch_up_slots;
         self.ceilings_at = ceilings_at(terms.ramping, now);
         self.news = true;
-        let given = self.turns.divide(total(&self.adaptive, self.fixed), terms.claims, now);
+        self.total = total(&self.adaptive, self.fixed);
+        let given = self.turns.divide(self.total, terms.claims, now);
         self.change_rate(given, now, rng);
     }
 
@@ -201,7 +205,12 @@ impl GatePace {
     pub(super) fn review(&mut self, now: Moment, rng: &mut impl Rng) -> bool {
         self.news = false;
         self.adaptive.review(now);
-        let given = self.turns.share_out(total(&self.adaptive, self.fixed));
+        let total = total(&self.adaptive, self.fixed);
+        if total == self.total {
+            return false;
+        }
+        self.total = total;
+        let given = self.turns.share_out(total);
         self.change_rate(given, now, rng)
     }
 
@@ -243,13 +252,13 @@ impl GatePace {
         job
     }
 
-    pub(super) fn fitted(&mut self, estimate: Option<Estimate>, now: Moment) {
+    pub(super) fn fitted(&mut self, found: &Found, now: Moment) {
         if !self.fitting {
             return;
         }
         self.fitting = false;
-        self.learner.fitted(estimate.clone());
-        self.adaptive.estimated(estimate, now);
+        self.learner.fitted(found);
+        self.adaptive.estimated(found.estimate.clone(), now);
         self.news = true;
     }
 

@@ -4,7 +4,8 @@
 use super::pace::{GatePace, Held};
 use super::slots::{Hold, NANOSECOND, barred};
 use super::{CROWDED_WAKE, Engine, HELD_WAKE, Output};
-use crate::model::{Estimate, Event, GateId, Moment, RunState, SkipReason, StreamId};
+use crate::infer::Found;
+use crate::model::{Event, GateId, Moment, RunState, SkipReason, StreamId};
 use crate::policy::Passage;
 
 impl Engine {
@@ -50,6 +51,7 @@ impl Engine {
                 pace.configure(self.adaptive, terms, now, &mut self.rng);
             }
             pace.review(now, &mut self.rng);
+            // At another rate the next tick may be due already.
             wake = self.pass_ticks(gate, &mut pace, now);
             if let Some(told) = pace.tell(now) {
                 self.emit(Event::Pace(gate, Box::new(told)));
@@ -67,9 +69,9 @@ impl Engine {
     }
 
     /// A fit came back. One for a pace that is gone is ignored.
-    pub(super) fn fitted(&mut self, gate: GateId, estimate: Option<Estimate>, now: Moment) {
+    pub(super) fn fitted(&mut self, gate: GateId, found: &Found, now: Moment) {
         if let Some(pace) = self.gates.pace_mut(gate) {
-            pace.fitted(estimate, now);
+            pace.fitted(found, now);
             self.run_pace(gate, now);
         }
     }

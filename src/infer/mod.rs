@@ -4,6 +4,14 @@
 //! [`Job`] of its own, so that it can be computed elsewhere while sending goes on. This room must
 //! not know how a rate is chosen, nor what a gate is.
 
+mod curve;
+mod families;
+mod fit;
+mod grid;
+mod job;
 mod learner;
+mod record;
+mod track;
 
-pub use learner::{Decision, Job, Learner, Seen};
+pub use job::{Found, Job};
+pub use learner::{Decision, Learner, Seen};

@@ -44,6 +44,8 @@ labels!(
 pub struct Estimate {
     /// The highest rate that is admitted for as long as it is sent evenly, per second.
     pub rate: Interval,
+    /// A rate that is admitted with a probability of nine in ten.
+    pub cautious: f64,
     /// The limiter that explains the record best.
     pub limiter: Kind,
     /// The posterior probability that the limiter is of this kind.

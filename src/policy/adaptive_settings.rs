@@ -27,7 +27,7 @@ pub struct ExplorationSettings {
 
 impl Default for AdaptiveSettings {
     fn default() -> Self {
-        Self { margin: 0.01, exploration: Some(ExplorationSettings::default()), latency_max: None }
+        Self { margin: 0.005, exploration: Some(ExplorationSettings::default()), latency_max: None }
     }
 }
 

@@ -9,6 +9,7 @@ mod backoff;
 mod budget;
 mod gate;
 mod settings;
+mod shadow;
 
 pub use adaptive::Adaptive;
 pub use adaptive_settings::{AdaptiveSettings, ExplorationSettings};

@@ -33,10 +33,13 @@ pub struct Turns {
 #[derive(Clone, Debug)]
 struct Entry {
     claim: Claim,
+    /// Between its slots at its ceiling.
+    spacing: Duration,
     /// Slots per second that it gets.
     share: f64,
-    /// Of each tick.
+    /// Of each tick, and its inverse: ticks for one slot.
     part: f64,
+    ticks: f64,
     /// Ticks that are its by right and that it has not had; between −1 and 1 as a rule.
     lag: f64,
     /// When its next slot would be due at its ceiling.
@@ -46,25 +49,21 @@ struct Entry {
 impl Entry {
     /// Whether a slot at `at` keeps to its ceiling, one slot of tolerance included.
     fn is_free(&self, at: Moment) -> bool {
-        self.earliest <= at + self.spacing()
-    }
-
-    fn spacing(&self) -> Duration {
-        Duration::from_secs_f64(1.0 / self.claim.ceiling)
+        self.earliest <= at + self.spacing
     }
 
     /// Ticks until it falls behind by a whole one.
     fn urgency(&self) -> f64 {
-        (1.0 - self.lag) / self.part
+        (1.0 - self.lag) * self.ticks
     }
 
     fn takes(&mut self, at: Moment) {
-        self.earliest = self.earliest.max(at) + self.spacing();
+        self.earliest = self.earliest.max(at) + self.spacing;
     }
 
     /// Takes several that were due by `at`, one after the other.
     fn took(&mut self, count: u64, at: Moment) {
-        let all = self.spacing().saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+        let all = self.spacing.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
         self.earliest = self.earliest.max(at - all) + all;
     }
 }
@@ -107,6 +106,7 @@ impl Turns {
         let given: f64 = self.entries.iter().map(|entry| entry.share).sum();
         for entry in &mut self.entries {
             entry.part = entry.share / given;
+            entry.ticks = given / entry.share;
         }
         given
     }
@@ -124,15 +124,18 @@ impl Turns {
 
     /// Whose the tick at `at` is. `None`: every stream is at its ceiling, and the tick nobody's.
     pub fn next(&mut self, at: Moment) -> Option<StreamId> {
-        for entry in &mut self.entries {
+        let (mut entitled, mut any) = (Best::default(), Best::default());
+        for (index, entry) in self.entries.iter_mut().enumerate() {
             entry.lag = (entry.lag + entry.part).clamp(-LAG_MAX, LAG_MAX);
+            if entry.is_free(at) {
+                any.offer(index, entry.urgency());
+                // Who has had more than is its by right waits, so that nobody runs ahead by more than one.
+                if entry.lag > 0.0 {
+                    entitled.offer(index, entry.urgency());
+                }
+            }
         }
-        let free = || self.entries.iter().enumerate().filter(|(_, entry)| entry.is_free(at));
-        let most_urgent =
-            |a: &(usize, &Entry), b: &(usize, &Entry)| a.1.urgency().total_cmp(&b.1.urgency());
-        // Who has had more than is its by right waits, so that nobody runs ahead by more than one.
-        let entitled = free().filter(|(_, entry)| entry.lag > 0.0).min_by(most_urgent);
-        let (index, _) = entitled.or_else(|| free().min_by(most_urgent))?;
+        let index = entitled.0.or(any.0)?.0;
         let entry = &mut self.entries[index];
         entry.lag -= 1.0;
         entry.takes(at);
@@ -146,14 +149,14 @@ impl Turns {
         at: Moment,
         mut can: impl FnMut(StreamId) -> bool,
     ) -> Option<StreamId> {
-        let mut best: Option<usize> = None;
+        let mut best = Best::default();
         for (index, entry) in self.entries.iter().enumerate() {
-            let better = best.is_none_or(|b| entry.urgency() < self.entries[b].urgency());
-            if better && entry.is_free(at) && can(entry.claim.stream) {
-                best = Some(index);
+            let urgency = entry.urgency();
+            if best.would_take(urgency) && entry.is_free(at) && can(entry.claim.stream) {
+                best.offer(index, urgency);
             }
         }
-        let entry = &mut self.entries[best?];
+        let entry = &mut self.entries[best.0?.0];
         entry.takes(at);
         Some(entry.claim.stream)
     }
@@ -192,9 +195,9 @@ impl Entry {
     /// A newcomer may have one slot at once, and the next a spacing later: it may have sent just now
     /// under a plan of its own.
     fn new(claim: Claim, now: Moment) -> Self {
-        let mut entry = Self { claim, share: 0.0, part: 0.0, lag: 0.0, earliest: now };
-        entry.earliest += entry.spacing();
-        entry
+        let spacing = spacing(claim);
+        let earliest = now + spacing;
+        Self { claim, spacing, share: 0.0, part: 0.0, ticks: 0.0, lag: 0.0, earliest }
     }
 
     /// The same with another claim: what it had taken ahead of time counts in slots.
@@ -204,8 +207,28 @@ impl Entry {
         if !ahead.is_zero() && scale != 1.0 {
             self.earliest = now + ahead.mul_f64(scale);
         }
-        self.claim = claim;
+        (self.claim, self.spacing) = (claim, spacing(claim));
         self
+    }
+}
+
+fn spacing(claim: Claim) -> Duration {
+    Duration::from_secs_f64(1.0 / claim.ceiling)
+}
+
+/// The most urgent of what it is offered: its index and urgency.
+#[derive(Default)]
+struct Best(Option<(usize, f64)>);
+
+impl Best {
+    fn would_take(&self, urgency: f64) -> bool {
+        self.0.is_none_or(|(_, best)| urgency < best)
+    }
+
+    fn offer(&mut self, index: usize, urgency: f64) {
+        if self.would_take(urgency) {
+            self.0 = Some((index, urgency));
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use plimsoll::schedule::Arrivals;
 
 use crate::coverage::Coverage;
 use crate::scenario::Scenario;
+use crate::stream::{StreamState, ceiling_holds};
 
 /// The bound on messages that wait for a retry, per stream (engine's own, restated).
 const WAITING_MAX: u64 = 1_024;
@@ -21,33 +22,6 @@ const WAITING_MAX: u64 = 1_024;
 const OBEYED_MAX: Duration = Duration::from_secs(86_400);
 /// How often the engine's own snapshot is compared; each costs O(streams).
 const SNAPSHOT_EVERY: u64 = 256;
-
-struct StreamState {
-    info: Arc<StreamInfo>,
-    plan: StreamPlan,
-    added_at: Moment,
-    scheduled: u64,
-    sent: u64,
-    skipped: u64,
-    ended: u64,
-    messages: u64,
-    resends: u64,
-    /// The most the retry budget ever allowed, over the plans it has had.
-    budget_ratio: f64,
-    budget_reserve: f64,
-    sends: Vec<Moment>,
-    last_due: Option<Moment>,
-    rates: Vec<f64>,
-    catch_up: u32,
-    poisson: bool,
-    /// It takes its slots from a plan that it shares with others, at least for some of the time.
-    adaptive: bool,
-    /// It may change from one kind of plan to the other.
-    switches: bool,
-    /// It is not in the second plan, or not the same there: after the reload its slots end.
-    retiring: bool,
-    removed: bool,
-}
 
 #[derive(Default)]
 struct GateState {
@@ -72,16 +46,9 @@ pub(crate) struct Checker<'a> {
     coverage: Coverage,
 }
 
-impl StreamState {
-    /// Whether its plan is more than a rate from the start: then arithmetic alone does not tell.
-    fn changes(&self) -> bool {
-        self.rates.len() > 1 || self.plan.schedule.ramp > Duration::ZERO || self.retiring
-    }
-}
+pub(crate) type Check = Result<(), String>;
 
-type Check = Result<(), String>;
-
-fn ensure(holds: bool, what: impl FnOnce() -> String) -> Check {
+pub(crate) fn ensure(holds: bool, what: impl FnOnce() -> String) -> Check {
     if holds { Ok(()) } else { Err(what()) }
 }
 
@@ -166,8 +133,9 @@ impl<'a> Checker<'a> {
         match event {
             Event::StreamAdded(info) => self.stream_added(info, now),
             Event::StreamRateChanged(id, rate) => {
-                self.refresh_plan(*id, now);
-                self.stream(*id)?.rates.push(rate.per_second());
+                let stream = self.stream(*id)?;
+                stream.last_due = None;
+                stream.rates.push(rate.per_second());
                 Ok(())
             }
             Event::StreamRemoved(id) => {
@@ -278,12 +246,6 @@ impl<'a> Checker<'a> {
     fn plans(&self) -> impl Iterator<Item = &'a Plan> + use<'a> {
         let scenario = self.scenario;
         std::iter::once(&scenario.plan).chain(scenario.reload.iter().map(|(_, plan)| plan))
-    }
-
-    fn refresh_plan(&mut self, id: StreamId, _now: Moment) {
-        if let Some(stream) = self.streams.get_mut(&id) {
-            stream.last_due = None;
-        }
     }
 
     fn sent(&mut self, order: &SendOrder) -> Check {
@@ -407,23 +369,10 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    /// Invariant 4 against arithmetic: no slot of the plan is lost, none is invented. A stream that
-    /// is held back counts its skips once a second.
+    /// Invariant 4 against arithmetic.
     fn slots_add_up(&self, now: Moment) -> Check {
-        for stream in self.streams.values().filter(|s| !s.removed && !s.poisson && !s.changes()) {
-            let rate = stream.info.rate.per_second();
-            let planned = rate * now.since(stream.added_at).as_secs_f64();
-            let scheduled = stream.scheduled as f64;
-            // A stream that shares a plan may have less than its rate, and is ahead of it by no more than
-            // its turn's one and another's one that it stood in for.
-            let least = if stream.adaptive { 0.0 } else { planned - (rate * 1.0 + 3.0) };
-            let most = planned + if stream.adaptive { 4.0 } else { 2.0 };
-            ensure(scheduled <= most && scheduled >= least, || {
-                let name = &stream.info.name;
-                format!("{name}: {scheduled} slots of {planned} planned at {now:?}")
-            })?;
-        }
-        Ok(())
+        let telling = |s: &&StreamState| !s.removed && !s.poisson && !s.changes();
+        self.streams.values().filter(telling).try_for_each(|stream| stream.adds_up(now))
     }
 
     fn stream(&mut self, id: StreamId) -> Result<&mut StreamState, String> {
@@ -444,32 +393,4 @@ impl<'a> Checker<'a> {
         }
         Ok(self.coverage)
     }
-}
-
-/// Invariant 1: in any window, sends ≤ slots planned in it + catch-up bound + 1.
-fn ceiling_holds(stream: &StreamState) -> Check {
-    let rate = stream.rates.iter().copied().fold(0.0, f64::max);
-    // A change of rate, or of the kind of plan, starts a new plan within the same window.
-    let plans = (stream.rates.len() + usize::from(stream.switches)) as f64;
-    // Whose turn it is varies by one.
-    let ahead = if stream.adaptive { 1.0 } else { 0.0 };
-    for window_ms in [1_u64, 20, 300, 1_000, 10_000] {
-        let window = Duration::from_millis(window_ms);
-        let planned = (rate * window.as_secs_f64()).floor() + 1.0;
-        let most = planned + ahead + (f64::from(stream.catch_up) + 1.0) * plans + (plans - 1.0);
-        let mut first = 0;
-        for (i, at) in stream.sends.iter().enumerate() {
-            while at.since(stream.sends[first]) >= window {
-                first += 1;
-            }
-            let sends = (i - first + 1) as f64;
-            ensure(sends <= most, || {
-                format!(
-                    "{}: {sends} sends in {window:?} before {at:?}, most {most}",
-                    stream.info.name
-                )
-            })?;
-        }
-    }
-    Ok(())
 }

@@ -9,6 +9,7 @@ mod coverage;
 mod pacing;
 mod run;
 mod scenario;
+mod stream;
 
 use run::run;
 use scenario::Scenario;

@@ -136,6 +136,7 @@ pub(crate) fn pace(limit: f64) -> Pace {
         reason: PaceReason::Estimated,
         changed_at: at(0),
         estimate: Some(Estimate {
+            cautious: 79.0,
             rate: Interval { value: limit, low: limit - 1.0, high: limit + 1.0 },
             limiter: Kind::SlidingLog { limit: 100, window: Duration::from_secs(1) },
             confidence: 0.9,

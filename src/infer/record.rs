@@ -1,0 +1,137 @@
+//! What one scope has been through: how many were admitted by when, and where refusals began.
+
+use super::curve::Curve;
+use super::track::Track;
+
+/// Points that a curve keeps. A climb takes a few a second, even sending none.
+const POINTS_MAX: usize = 4_096;
+/// Refusals that began an epoch which are remembered.
+const TRIPS_MAX: usize = 6;
+/// Hints that are remembered.
+const NOTES_MAX: usize = 256;
+
+/// The first refusal after traffic had flowed. Those that follow it within the same pause were sent
+/// before the news had come, or ask whether it is over: they tell less, and a lockout more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Trip {
+    /// When the refused request was sent, in seconds.
+    pub(super) t: f64,
+    /// The rate at which requests went out then, per second.
+    pub(super) rate: f64,
+    /// Seconds since the last admitted request before it was sent.
+    pub(super) gap: f64,
+}
+
+/// What an answer said of a quota, and when the request that it answers was sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Note {
+    pub(super) t: f64,
+    /// Requests in a full quota.
+    pub(super) limit: f64,
+    /// How many of them are used, this one included.
+    pub(super) used: f64,
+    /// Seconds to the reset that it states.
+    pub(super) reset: Option<f64>,
+}
+
+/// A part of a record, for reading.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Excerpt {
+    pub(super) sends: Track,
+    pub(super) ends: Track,
+    pub(super) trips: Vec<Trip>,
+    pub(super) notes: Vec<Note>,
+}
+
+/// The record.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Record {
+    /// Admitted requests, by when they were sent.
+    pub(super) sends: Curve,
+    /// Admitted requests, by when their answers came.
+    pub(super) ends: Curve,
+    pub(super) trips: Vec<Trip>,
+    pub(super) notes: Vec<Note>,
+    /// No request has been admitted since the latest refusal.
+    refusing: bool,
+    /// When the latest requests were admitted: what the rate at a trip is read from.
+    recent: [f64; 8],
+}
+
+impl Record {
+    pub(super) fn new(t: f64) -> Self {
+        Self {
+            sends: Curve::new(t, POINTS_MAX),
+            ends: Curve::new(t, POINTS_MAX),
+            trips: Vec::new(),
+            notes: Vec::new(),
+            refusing: false,
+            recent: [f64::NEG_INFINITY; 8],
+        }
+    }
+
+    pub(super) fn admitted(&mut self, t: f64) {
+        self.sends.count(t);
+        self.recent.rotate_left(1);
+        self.recent[7] = t;
+    }
+
+    pub(super) fn ended(&mut self, t: f64) {
+        self.ends.count(t);
+    }
+
+    /// A refusal, in order of sending. True when it is a trip.
+    pub(super) fn refused(&mut self, t: f64) -> bool {
+        if self.refusing {
+            return false;
+        }
+        self.refusing = true;
+        let known = self.recent.iter().filter(|at| at.is_finite()).count() as f64;
+        let since = self.recent.iter().copied().find(|at| at.is_finite());
+        let Some(since) = since else { return false };
+        let rate = known / (t - since).max(1e-6);
+        if self.trips.len() == TRIPS_MAX {
+            self.trips.remove(0);
+        }
+        self.sends.pin();
+        let gap = t - self.sends.last().t;
+        self.trips.push(Trip { t, rate, gap });
+        true
+    }
+
+    /// The pause that a refusal brought is over and traffic flows again.
+    pub(super) fn resumed(&mut self) {
+        self.refusing = false;
+        self.recent = [f64::NEG_INFINITY; 8];
+    }
+
+    pub(super) fn noted(&mut self, note: Note) {
+        if self.notes.len() == NOTES_MAX {
+            // Every other one of the older half: the past thins out, the present stays.
+            let mut index = 0;
+            self.notes.retain(|_| {
+                index += 1;
+                index > NOTES_MAX / 2 || index % 2 == 0
+            });
+        }
+        self.notes.push(note);
+    }
+
+    /// The record since `t`, as it is now, for reading.
+    pub(super) fn excerpt(&self, t: f64) -> Excerpt {
+        Excerpt {
+            sends: Track::since(&self.sends, t),
+            ends: Track::since(&self.ends, t),
+            trips: self.trips.iter().filter(|trip| trip.t > t).copied().collect(),
+            notes: self.notes.iter().filter(|note| note.t > t).copied().collect(),
+        }
+    }
+
+    /// Forgets what came before `t`.
+    pub(super) fn forget_before(&mut self, t: f64) {
+        self.sends.forget_before(t);
+        self.ends.forget_before(t);
+        self.trips.retain(|trip| trip.t > t);
+        self.notes.retain(|note| note.t > t);
+    }
+}

@@ -1,0 +1,56 @@
+//! A curve as it was at one moment, for reading.
+
+use super::curve::{Curve, Point, TOLERANCE};
+
+/// Points in order of time, joined by straight lines.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Track {
+    points: Vec<Point>,
+}
+
+/// Reads a track at times that mostly rise: close to where it read before.
+pub(super) struct Reader<'a> {
+    points: &'a [Point],
+    /// The first point after the time that was read last.
+    next: usize,
+}
+
+impl Track {
+    /// What a curve holds after `t`.
+    pub(super) fn since(curve: &Curve, t: f64) -> Self {
+        let mut curve = curve.clone();
+        curve.forget_before(t);
+        Self { points: curve.points().collect() }
+    }
+
+    pub(super) fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// When the record begins.
+    pub(super) fn start(&self) -> f64 {
+        self.points.first().map_or(0.0, |p| p.t)
+    }
+
+    pub(super) fn reader(&self) -> Reader<'_> {
+        Reader { points: &self.points, next: 0 }
+    }
+}
+
+impl Reader<'_> {
+    /// What had been counted at `t`, `t` included; what was counted first, for an earlier time.
+    pub(super) fn at(&mut self, t: f64) -> f64 {
+        while self.next > 0 && self.points[self.next - 1].t > t {
+            self.next -= 1;
+        }
+        while self.points.get(self.next).is_some_and(|p| p.t <= t) {
+            self.next += 1;
+        }
+        let Some(before) = self.next.checked_sub(1).map(|i| self.points[i]) else {
+            return self.points.first().map_or(0.0, |p| p.n);
+        };
+        let Some(after) = self.points.get(self.next) else { return before.n };
+        let part = (t - before.t) / (after.t - before.t).max(f64::MIN_POSITIVE);
+        (before.n + (after.n - before.n) * part + TOLERANCE).floor().clamp(before.n, after.n)
+    }
+}
