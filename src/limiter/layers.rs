@@ -140,6 +140,14 @@ impl Layers {
         Some(quota.unwrap_or_else(|| Limiter::new(&keyed.layer.limiter).quota(at)))
     }
 
+    /// A copy of one layer's limiter of this holder, as it stands. `None`: there is no such layer.
+    #[must_use]
+    pub fn limiter(&self, layer: usize, identity: &Identity) -> Option<Limiter> {
+        let keyed = self.layers.get(layer)?;
+        let known = keyed.existing(identity).cloned();
+        Some(known.unwrap_or_else(|| Limiter::new(&keyed.layer.limiter)))
+    }
+
     /// The layer with the smallest part of its quota left, and that quota.
     #[must_use]
     pub fn tightest(&self, at: Moment, identity: &Identity) -> Option<(usize, Quota)> {
@@ -266,6 +274,19 @@ mod tests {
         let a = caller("", "");
         layers.decide(Moment::ZERO, &a);
         assert_eq!(layers.tightest(Moment::ZERO, &a).map(|(i, q)| (i, q.remaining)), Some((1, 1)));
+    }
+
+    #[test]
+    fn a_copy_of_a_limiter_goes_on_where_the_layer_stands() {
+        let mut layers = Layers::new(vec![layer("token", &[Factor::Token], 2)]);
+        layers.decide(Moment::ZERO, &caller("", "a"));
+        let admitted_now = |who: &str| {
+            let mut copy = layers.limiter(0, &caller("", who)).expect("a layer");
+            (0..5).filter(|_| copy.decide(Moment::ZERO).is_admitted()).count()
+        };
+        assert_eq!((admitted_now("a"), admitted_now("b")), (1, 2));
+        assert_eq!(left(&layers, 0, &caller("", "a")), 1, "the layer itself is as it was");
+        assert_eq!(layers.limiter(1, &caller("", "a")), None);
     }
 
     #[test]

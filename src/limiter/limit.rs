@@ -123,6 +123,14 @@ impl Limiter {
         }
     }
 
+    /// The same limit in the same state, but without its lockout; one that is on ends.
+    #[must_use]
+    pub fn without_lockout(mut self) -> Self {
+        self.settings.lockout = Lockout::None;
+        self.locked_until = Moment::ZERO;
+        self
+    }
+
     /// Decides one request, and remembers it.
     pub fn decide(&mut self, at: Moment) -> Decision {
         let decision = self.check(at);

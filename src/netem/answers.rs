@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::settings::AdviceStyle;
 use crate::limiter::{Layer, Quota};
 use crate::model::{
-    Advice, AdviceSource, Answer, Dialect, Failure, FailureKind, Moment, NamedLimit, QuotaHint,
-    Verdict,
+    Advice, AdviceSource, Answer, Failure, FailureKind, Moment, NamedLimit, Verdict,
 };
 
 pub(super) fn failed(
@@ -27,14 +26,17 @@ pub(super) fn response(verdict: Verdict, status: u16, sent_at: Moment, done_at: 
     }
 }
 
+/// Rounded up.
+pub(super) fn whole_seconds(d: Duration) -> Duration {
+    let partial = u64::from(d.subsec_nanos() > 0);
+    Duration::from_secs(d.as_secs().saturating_add(partial))
+}
+
 pub(super) fn advice(style: AdviceStyle, retry_after: Duration) -> Advice {
     let wait = match style {
         AdviceStyle::None => return Advice::Absent,
         AdviceStyle::Exact => retry_after,
-        AdviceStyle::WholeSeconds => {
-            let partial = u64::from(retry_after.subsec_nanos() > 0);
-            Duration::from_secs(retry_after.as_secs().saturating_add(partial).max(1))
-        }
+        AdviceStyle::WholeSeconds => whole_seconds(retry_after).max(Duration::from_secs(1)),
         AdviceStyle::Fixed(wait) => wait,
     };
     Advice::Wait(wait, AdviceSource::RetryAfterSeconds)
@@ -46,16 +48,5 @@ pub(super) fn named(layer: &Layer, quota: Option<Quota>) -> NamedLimit {
         key: layer.name.as_ref().into(),
         namespace: Some(layer.scope.to_string().into()),
         value: quota.map(|q| q.limit.to_string().into()),
-    }
-}
-
-pub(super) fn hint(quota: Quota) -> QuotaHint {
-    QuotaHint {
-        dialect: Dialect::XRateLimit,
-        policy: None,
-        limit: Some(quota.limit),
-        remaining: Some(quota.remaining),
-        reset: Some(quota.reset),
-        window: None,
     }
 }

@@ -6,11 +6,16 @@
 //! give the same world. It must not know how an engine decides when to send.
 
 mod answers;
+mod hints;
+mod neighbours;
 mod settings;
 mod world;
 
 #[cfg(test)]
 mod tests;
 
-pub use settings::{AdviceStyle, LimitChange, NetworkSettings, ServerSettings};
+pub use neighbours::NeighbourCount;
+pub use settings::{
+    AdviceStyle, HintStyle, LimitChange, Neighbour, NetworkSettings, ResetStyle, ServerSettings,
+};
 pub use world::{Arrival, World};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::limiter::{Kind, Layer};
-use crate::model::Moment;
+use crate::model::{Identity, Moment, Rate};
 
 /// The way between client and server.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,16 +47,23 @@ pub struct ServerSettings {
     pub service_jitter: Duration,
     /// Its limits, in the order in which they are asked.
     pub layers: Vec<Layer>,
+    /// Gateways that each keep a record of their own of those limits; every request comes to one at
+    /// random. Zero counts as one.
+    pub shards: u32,
     /// What a refusal says about when to come back.
     pub advice: AdviceStyle,
-    /// Whether every answer carries an X-RateLimit hint of the tightest layer.
-    pub hints: bool,
+    /// What every answer says about the tightest layer, as an X-RateLimit hint.
+    pub hints: HintStyle,
+    /// How a hint says when its quota is whole again.
+    pub resets: ResetStyle,
     /// Probability that an admitted request is answered 500.
     pub server_error: f64,
     /// Probability that a request is answered 401, before any limit is asked.
     pub unauthorized: f64,
     /// Limits that change while the world runs.
     pub changes: Vec<LimitChange>,
+    /// Traffic of others, which the same limits decide.
+    pub neighbours: Vec<Neighbour>,
 }
 
 impl Default for ServerSettings {
@@ -66,11 +73,14 @@ impl Default for ServerSettings {
             service: Duration::from_millis(5),
             service_jitter: Duration::ZERO,
             layers: Vec::new(),
+            shards: 1,
             advice: AdviceStyle::Exact,
-            hints: false,
+            hints: HintStyle::None,
+            resets: ResetStyle::WholeSeconds,
             server_error: 0.0,
             unauthorized: 0.0,
             changes: Vec::new(),
+            neighbours: Vec::new(),
         }
     }
 }
@@ -87,6 +97,48 @@ pub enum AdviceStyle {
     WholeSeconds,
     /// Always this, whatever the truth.
     Fixed(Duration),
+}
+
+/// What hints say, true or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum HintStyle {
+    /// There are none.
+    #[default]
+    None,
+    /// The truth.
+    Honest,
+    /// The limit is true, but nothing of it is ever used up.
+    Frozen,
+    /// Limit and remaining are this many times what they are.
+    Inflated(u64),
+    /// The numbers of another tenant, whose quota goes its own way.
+    Foreign,
+}
+
+/// How a hint says when its quota is whole again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ResetStyle {
+    /// To the nanosecond.
+    Exact,
+    /// Rounded up to whole seconds, as header fields say it.
+    #[default]
+    WholeSeconds,
+}
+
+/// Traffic of somebody else that no client sees. Its requests come from nowhere to the server, and
+/// nobody waits for their answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// How much.
+    pub rate: Rate,
+    /// From when.
+    pub from: Moment,
+    /// Until when, exclusive.
+    pub until: Moment,
+    /// Even spacing, or independent exponential gaps.
+    pub poisson: bool,
+    /// Whom the limits take it for.
+    pub identity: Identity,
 }
 
 /// At this moment, a layer becomes another limit.

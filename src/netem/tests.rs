@@ -1,5 +1,7 @@
 //! The world is the examiner of the engine, so it has an exam of its own.
 
+mod others;
+
 use std::time::Duration;
 
 use super::*;
@@ -82,7 +84,7 @@ fn rough() -> (NetworkSettings, ServerSettings) {
         service_jitter: ms(5),
         server_error: 0.02,
         unauthorized: 0.02,
-        hints: true,
+        hints: HintStyle::Honest,
         ..ServerSettings::default()
     };
     (network, server)
@@ -212,8 +214,11 @@ fn exact_advice_counted_from_the_headers_is_never_too_short() {
 
 #[test]
 fn a_refusal_names_its_limit_and_hints_come_on_every_answer() {
-    let server =
-        ServerSettings { layers: vec![limit(log_of(1))], hints: true, ..ServerSettings::default() };
+    let server = ServerSettings {
+        layers: vec![limit(log_of(1))],
+        hints: HintStyle::Honest,
+        ..ServerSettings::default()
+    };
     let mut world = World::new(0, still(), server);
     let answers = run(&mut world, 2, 1);
     assert!(answers.iter().all(|(_, a)| a.hints.len() == 1));

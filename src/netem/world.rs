@@ -8,6 +8,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::answers;
+use super::hints::Hints;
+use super::neighbours::{NeighbourCount, Neighbours};
 use super::settings::{NetworkSettings, ServerSettings};
 use crate::limiter::{Layers, Ruling};
 use crate::model::{
@@ -30,13 +32,21 @@ pub struct Arrival {
     pub admitted: bool,
 }
 
+/// Tells the gateways' generator from the world's own.
+const GATEWAYS: u64 = 0x6761_7465_7761_7973;
+
 /// A network and a server in virtual time.
 #[derive(Debug)]
 pub struct World {
     network: NetworkSettings,
     server: ServerSettings,
-    layers: Layers,
+    /// One for each gateway.
+    shards: Vec<Layers>,
     rng: StdRng,
+    /// Which gateway: a generator of its own, so that sharding leaves the other draws as they are.
+    gateway_rng: StdRng,
+    hints: Hints,
+    neighbours: Neighbours,
     /// What happens next. Ties are settled by the number, which is the order of scheduling.
     agenda: BTreeMap<(Moment, u64), Happening>,
     next_number: u64,
@@ -50,7 +60,8 @@ pub struct World {
 enum Happening {
     Change(usize),
     Arrive(Box<Flight>),
-    Release(Box<Identity>),
+    Release(usize, Box<Identity>),
+    Neighbour(usize),
     Answer(AttemptId, Box<Answer>),
 }
 
@@ -77,11 +88,15 @@ impl World {
     /// A world in which nothing has happened yet.
     #[must_use]
     pub fn new(seed: u64, network: NetworkSettings, server: ServerSettings) -> Self {
+        let shards = server.shards.max(1) as usize;
         let mut world = Self {
-            layers: Layers::new(server.layers.clone()),
+            shards: vec![Layers::new(server.layers.clone()); shards],
+            rng: StdRng::seed_from_u64(seed),
+            gateway_rng: StdRng::seed_from_u64(seed ^ GATEWAYS),
+            hints: Hints::new(seed, server.hints, server.resets),
+            neighbours: Neighbours::new(seed, server.neighbours.clone()),
             network,
             server,
-            rng: StdRng::seed_from_u64(seed),
             agenda: BTreeMap::new(),
             next_number: 0,
             revoked: BTreeMap::new(),
@@ -91,6 +106,9 @@ impl World {
         };
         for i in 0..world.server.changes.len() {
             world.schedule(world.server.changes[i].at, Happening::Change(i));
+        }
+        for i in 0..world.server.neighbours.len() {
+            world.expect_neighbour(i);
         }
         world
     }
@@ -154,10 +172,13 @@ impl World {
             match happening {
                 Happening::Change(i) => {
                     let change = self.server.changes[i];
-                    self.layers.change(change.layer, at, change.kind);
+                    for layers in &mut self.shards {
+                        layers.change(change.layer, at, change.kind);
+                    }
                 }
                 Happening::Arrive(flight) => self.arrive(at, &flight),
-                Happening::Release(identity) => self.layers.release(at, &identity),
+                Happening::Release(shard, identity) => self.shards[shard].release(at, &identity),
+                Happening::Neighbour(i) => self.neighbour_arrives(at, i),
                 Happening::Answer(attempt, answer) => return Some((attempt, *answer)),
             }
         }
@@ -181,8 +202,26 @@ impl World {
         self.arrivals
     }
 
+    /// The limits as they stand, one stack for each gateway.
+    #[must_use]
+    pub fn shards(&self) -> &[Layers] {
+        &self.shards
+    }
+
+    /// How the others fared so far.
+    #[must_use]
+    pub const fn neighbours(&self) -> NeighbourCount {
+        self.neighbours.count
+    }
+
+    /// Takes what arrived since the last call, to make room in the log.
+    pub fn drain_log(&mut self) -> impl Iterator<Item = Arrival> {
+        self.log.drain(..)
+    }
+
     fn arrive(&mut self, at: Moment, flight: &Flight) {
-        let (verdict, status, served_at, ruling) = self.serve(at, flight);
+        let shard = self.gateway();
+        let (verdict, status, served_at, ruling) = self.serve(at, flight, shard);
         let admitted = matches!(ruling, Some(Ruling::Admitted { .. }));
         self.record(Arrival {
             at,
@@ -206,35 +245,67 @@ impl World {
         let mut answer = answers::response(verdict, status, flight.sent_at, done_at);
         if let Some(Ruling::Refused { layer, retry_after }) = ruling {
             answer.advice = answers::advice(self.server.advice, retry_after);
-            let quota = self.layers.quota(layer, at, &flight.identity);
-            let named = self.layers.iter().nth(layer).map(|l| answers::named(l, quota));
+            let layers = &self.shards[shard];
+            let quota = layers.quota(layer, at, &flight.identity);
+            let named = layers.iter().nth(layer).map(|l| answers::named(l, quota));
             answer.named_limit = named.map(Box::new);
         }
-        if self.server.hints && ruling.is_some() {
-            let tightest = self.layers.tightest(at, &flight.identity);
-            answer.hints.extend(tightest.map(|(_, quota)| answers::hint(quota)));
+        if self.hints.are_given() && ruling.is_some() {
+            let tightest = self.shards[shard].tightest(at, &flight.identity);
+            answer.hints.extend(tightest.map(|(_, quota)| self.hints.say(at, quota)));
         }
         self.answer(flight.order.attempt, answer);
     }
 
     /// The server's decision, and when it is done with the request. No ruling: no limit was asked.
-    fn serve(&mut self, at: Moment, flight: &Flight) -> (Verdict, u16, Moment, Option<Ruling>) {
+    fn serve(
+        &mut self,
+        at: Moment,
+        flight: &Flight,
+        shard: usize,
+    ) -> (Verdict, u16, Moment, Option<Ruling>) {
         let order = &flight.order;
         let revoked = self.revoked.get(&order.credential);
         if flight.unauthorized || revoked.is_some_and(|g| order.token_generation <= *g) {
             return (Verdict::Unauthorized, 401, at, None);
         }
-        let ruling = self.layers.decide(at, &flight.identity);
+        let ruling = self.shards[shard].decide(at, &flight.identity);
         let Ruling::Admitted { delay } = ruling else {
             return (Verdict::Throttled, 429, at, Some(ruling));
         };
         let served_at = at + delay + flight.service;
-        self.schedule(served_at, Happening::Release(Box::new(flight.identity.clone())));
+        self.schedule(served_at, Happening::Release(shard, Box::new(flight.identity.clone())));
         if flight.server_error {
             let failure = Failure { kind: FailureKind::ServerError, may_have_arrived: true };
             return (Verdict::Failed(failure), 500, served_at, Some(ruling));
         }
         (Verdict::Accepted, 200, served_at, Some(ruling))
+    }
+
+    fn neighbour_arrives(&mut self, at: Moment, index: usize) {
+        let shard = self.gateway();
+        let identity = self.neighbours.identity(index).clone();
+        let ruling = self.shards[shard].decide(at, &identity);
+        self.neighbours.count.arrived += 1;
+        if let Ruling::Admitted { delay } = ruling {
+            self.neighbours.count.admitted += 1;
+            let served_at = at + delay + self.server.service;
+            self.schedule(served_at, Happening::Release(shard, Box::new(identity)));
+        }
+        self.expect_neighbour(index);
+    }
+
+    fn expect_neighbour(&mut self, index: usize) {
+        if let Some(at) = self.neighbours.next(index) {
+            self.schedule(at, Happening::Neighbour(index));
+        }
+    }
+
+    fn gateway(&mut self) -> usize {
+        match self.shards.len() {
+            1 => 0,
+            many => self.gateway_rng.random_range(0..many),
+        }
     }
 
     fn record(&mut self, arrival: Arrival) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use plimsoll::engine::{CredentialPlan, Plan, StreamPlan, TokenPlan};
 use plimsoll::limiter::{Kind, Layer, LimiterSettings, Lockout};
 use plimsoll::model::{CredentialId, EndpointId, Factor, Identity, Moment, Rate, Scope};
-use plimsoll::netem::{AdviceStyle, NetworkSettings, ServerSettings};
+use plimsoll::netem::{AdviceStyle, HintStyle, NetworkSettings, ServerSettings};
 use plimsoll::policy::{
     AdaptiveSettings, BackoffSettings, ExplorationSettings, Jitter, Mode, PolicySettings,
     RetryBudgetSettings,
@@ -164,10 +164,10 @@ fn server(rng: &mut StdRng) -> ServerSettings {
         service_jitter: ms(rng.random_range(0..20)),
         layers,
         advice,
-        hints: rng.random_bool(0.5),
+        hints: if rng.random_bool(0.5) { HintStyle::Honest } else { HintStyle::None },
         server_error: if rng.random_bool(0.3) { 0.05 } else { 0.0 },
         unauthorized: if rng.random_bool(0.2) { 0.01 } else { 0.0 },
-        changes: Vec::new(),
+        ..ServerSettings::default()
     }
 }
 

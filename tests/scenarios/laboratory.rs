@@ -1,0 +1,185 @@
+//! The laboratory's own exam: files that are wrong, covers, and clients of which the result is known.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll::model::{
+    Answer, AttemptId, CredentialId, EndpointId, MessageId, Moment, Rate, SendOrder, SpanId,
+    StreamId,
+};
+
+use crate::lab::case::{Case, Cover, cases};
+use crate::lab::client::{Client, Next};
+use crate::lab::file::parse;
+use crate::lab::oracle::steady;
+use crate::lab::run::{MEASURED, Outcome, run};
+
+const HEAD: &str = "name = 'n'\nquestion = 'q'\n";
+
+fn refused(text: &str) -> String {
+    parse("x.toml", &format!("{HEAD}{text}")).expect_err(text)
+}
+
+fn the_cases(text: &str) -> Vec<Case> {
+    let experiment = parse("x.toml", &format!("{HEAD}{text}")).expect(text);
+    cases(&Arc::new(experiment), Cover::All)
+}
+
+#[test]
+fn a_wrong_file_is_refused_with_its_place_and_what_would_do() {
+    for (text, parts) in [
+        ("limiter = 'leaky bucket'\ncap = '1/s'", ["line 3", "fixed window"]),
+        ("limiter = ['fixed window', 'x']\ncap = '1/s'", ["line 3", "no limiter is called \"x\""]),
+        ("limiter = 'fixed window'\ncap = ['1/s', '2']", ["line 4", "not a rate"]),
+        ("limiter = 'fixed window'\ncap = '1/s'\nlock_out = 'none'", ["line 5", "lock_out"]),
+        ("limiter = 'fixed window'\ncap = '1/s'\nlockout = '30s, long'", ["line 5", "extended"]),
+        ("limiter = 'fixed window'\ncap = '1/s'\nhints = []", ["line 5", "at least one value"]),
+        ("limiter = 'fixed window'", ["x.toml", "cap: missing"]),
+        ("limiter = 'concurrency of 3'\ncap = '1/s'", ["x.toml", "has none"]),
+        ("limiter = 'fixed window'\ncap = '1/s'\nceiling = 0", ["x.toml", "above zero"]),
+        (
+            "limiter = 'fixed window'\ncap = '1/s'\n[accepted]\nthrottled = 0.5",
+            ["x.toml", "why: missing"],
+        ),
+    ] {
+        let error = refused(text);
+        for part in parts {
+            assert!(error.contains(part), "{text}\n{error}");
+        }
+    }
+}
+
+#[test]
+fn axes_unfold_into_every_combination_or_into_few_in_which_all_pairs_meet() {
+    let text = "limiter = ['fixed window', 'bucket of 1', 'queue of 1s']\ncap = ['10/s', '300/min']\n\
+                lockout = ['none', '30s', '30s, extended']\nrtt = ['20ms', '200ms']\nceiling = [2, 10]";
+    assert_eq!(the_cases(text).len(), 3 * 2 * 3 * 2 * 2);
+    let experiment = Arc::new(parse("x.toml", &format!("{HEAD}{text}")).expect(text));
+    let few: Vec<String> =
+        cases(&experiment, Cover::Pairwise).iter().map(ToString::to_string).collect();
+    assert!((9..=12).contains(&few.len()), "{few:#?}");
+    let axes: [&[&str]; 4] = [
+        &["fixed window", "bucket of 1", "queue of 1s"],
+        &[" 10/s", " 300/min"],
+        &["exact, rtt", "lockout 30s, rtt", "lockout 30s, extended"],
+        &["rtt 20ms", "rtt 200ms"],
+    ];
+    for (a, b) in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)] {
+        for (x, y) in axes[a].iter().flat_map(|x| axes[b].iter().map(move |y| (x, y))) {
+            assert!(few.iter().any(|c| c.contains(x) && c.contains(y)), "{x} and {y}: {few:#?}");
+        }
+    }
+}
+
+/// Sends evenly and looks at no answer.
+struct Even {
+    rate: Rate,
+    sent: u64,
+}
+
+impl Client for Even {
+    fn next(&mut self, now: Moment) -> Next {
+        let due = Moment::ZERO + Duration::from_nanos(self.rate.nanos_to(self.sent));
+        if due > now {
+            return Next::Wait(due);
+        }
+        self.sent += 1;
+        Next::Send(SendOrder {
+            attempt: AttemptId(self.sent),
+            stream: StreamId(0),
+            endpoint: EndpointId(0),
+            credential: CredentialId(0),
+            token_generation: 0,
+            message: MessageId(u128::from(self.sent)),
+            sequence: self.sent,
+            resend: 0,
+            span: SpanId(self.sent),
+            due,
+            first_due: due,
+            ordered_at: now,
+            resume: false,
+        })
+    }
+
+    fn answered(&mut self, _: Moment, _: AttemptId, _: Answer) {}
+}
+
+fn even(case: &Case, of_cap: f64, seed: u64) -> Outcome {
+    let rate = Rate::from_per_second(case.cap() * of_cap).expect("a rate");
+    run(case, seed, MEASURED, &mut Even { rate, sent: 0 })
+}
+
+#[test]
+fn who_knows_the_cap_and_stays_under_it_is_within_the_bars_of_every_limiter() {
+    for case in the_cases(
+        "limiter = ['fixed window', 'sliding log', 'sliding counter', 'bucket of 1s', 'queue of 1s']\n\
+         cap = ['10/s', '100/s', '300/min', '100/s over 60s']\nceiling = [2, 10]",
+    ) {
+        // A counter has room for one less than it says: see the oracle.
+        let room = steady(&case) / case.cap();
+        for seed in 0..3 {
+            let outcome = even(&case, 0.985 * room, seed);
+            assert!((0.97..=0.99).contains(&outcome.goodput), "{case}: {outcome:?}");
+            assert_eq!((outcome.refused, outcome.early), (0, 0), "{case}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn a_full_bucket_counts_for_the_oracle() {
+    // 6,000 and the 1,000 that a rate well under the cap left in the bucket.
+    let case = &the_cases("limiter = 'bucket of 10s'\ncap = '100/s'")[0];
+    let outcome = even(case, 0.5, 1);
+    let expected = 50.0 * 600.0 / (100.0 * 600.0 + 1_000.0);
+    assert!((outcome.goodput - expected).abs() < 1e-3, "{outcome:?}");
+}
+
+#[test]
+fn who_insists_is_refused_and_the_oracle_is_not() {
+    for case in the_cases("limiter = ['fixed window', 'sliding log']\ncap = '100/s'") {
+        let outcome = even(&case, 1.10, 1);
+        assert!((0.98..=1.001).contains(&outcome.goodput), "{case}: {outcome:?}");
+        assert!((0.08..=0.10).contains(&outcome.throttled()), "{case}: {outcome:?}");
+        assert!(outcome.early > 0, "{case}: it heeds no Retry-After");
+    }
+    let case = &the_cases("limiter = 'fixed window'\ncap = '100/s'\nlockout = '30s'")[0];
+    assert!(even(case, 1.10, 1).goodput < 0.1);
+}
+
+#[test]
+fn jitter_takes_from_a_bucket_of_one_what_the_oracle_says() {
+    for case in
+        the_cases("limiter = 'bucket of 1'\ncap = '100/s'\njitter = ['100us', '1ms', '5ms']")
+    {
+        let jitter = case.jitter.as_secs_f64();
+        let rate = 1.0 / (0.01 + jitter * (1.0 - 0.002_f64.sqrt()));
+        let outcome = even(&case, rate / 100.0, 1);
+        assert!((outcome.goodput - 1.0).abs() < 0.003, "{case}: {outcome:?}");
+        assert!((0.0005..0.0015).contains(&outcome.throttled()), "{case}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_fall_is_recovered_from_when_the_rate_fits_again_and_not_before() {
+    let text = "limiter = 'fixed window'\ncap = '100/s'\nchange.cap_times = 0.6";
+    let case = &the_cases(text)[0];
+    assert_eq!(even(case, 0.59, 1).recovered, Some(Duration::ZERO));
+    assert_eq!(even(case, 0.90, 1).recovered, None);
+    assert_eq!(even(case, 0.40, 1).recovered, None, "too little is not back either");
+}
+
+#[test]
+fn an_even_neighbour_leaves_the_rest() {
+    let text =
+        "limiter = 'fixed window'\ncap = '100/s'\n[neighbour]\nshare = 0.3\narrivals = 'uniform'";
+    let outcome = even(&the_cases(text)[0], 0.68, 1);
+    assert!((0.96..=0.98).contains(&outcome.goodput) && outcome.refused == 0, "{outcome:?}");
+}
+
+#[test]
+fn three_gateways_refuse_at_a_rate_that_one_would_admit() {
+    let case = &the_cases("limiter = 'fixed window'\ncap = '99/s'\nshards = 3")[0];
+    let at = |of_cap| even(case, of_cap, 1).throttled();
+    assert!(at(0.97) > 0.03, "{}", at(0.97));
+    assert!(at(0.75) < 0.003, "{}", at(0.75));
+}
