@@ -73,7 +73,7 @@ fn server() -> World {
     let kind = Kind::SlidingLog { limit: 100, window: secs(1) };
     let limiter =
         LimiterSettings { kind, lockout: Lockout::Fixed(secs(30)), counts_refused: false };
-    let layers = vec![Layer { name: "cap".to_owned(), limiter, scope: Scope::Undecided }];
+    let layers = vec![Layer { name: "cap".into(), limiter, scope: Scope::Undecided }];
     let server = ServerSettings { layers, ..ServerSettings::default() };
     World::new(1, NetworkSettings::default(), server)
 }

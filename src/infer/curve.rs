@@ -162,8 +162,8 @@ mod tests {
         for i in 0..100 {
             curve.count(31.0 + f64::from(i) * 0.01);
         }
-        assert_eq!(between(&curve, 1.0, 30.9), 0.0);
-        assert_eq!(between(&curve, 30.9, 31.5), 51.0);
+        assert_eq!(between(&curve, 1.0, 30.5), 0.0);
+        assert_eq!(between(&curve, 30.5, 31.5), 51.0);
     }
 
     #[test]
