@@ -132,12 +132,7 @@ impl Daemon {
         observer.set_live(Box::new(surface::FeedSink(feed.clone())));
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let signs = Arc::new(Signs::default());
-        // The first commands wait in the channel for the loop to start.
-        if let Some(file) = settings.state.file.clone() {
-            let (recalled, at) = recall(clock, file).await?;
-            let _ = commands.try_send(Command::Recall(recalled, at));
-        }
-        let _ = commands.try_send(Command::Apply(Box::new(outfit)));
+        first_commands(&commands, clock, settings.state.file.clone(), outfit).await?;
         let engine = Engine::new(seed(), count);
         let loop_signs = Arc::clone(&signs);
         let background = tokio::runtime::Handle::current();
@@ -148,7 +143,6 @@ impl Daemon {
         let lifecycle = settings.web.enable_lifecycle;
         let heartbeat = settings.web.heartbeat;
         let state = settings.state.clone();
-        let outfitter = tokio::sync::Mutex::new(outfitter);
         let running = Mutex::new(settings);
         let keeper = Keeper::new(&state, &telemetry);
         if let Some(keeper) = &keeper {
@@ -161,7 +155,7 @@ impl Daemon {
             telemetry,
             feed,
             loader,
-            outfitter,
+            outfitter: tokio::sync::Mutex::new(outfitter),
             running,
             last: Mutex::new(None),
             quit,
@@ -344,6 +338,21 @@ pub(crate) fn background_runtime() -> io::Result<tokio::runtime::Runtime> {
         })
         .enable_all()
         .build()
+}
+
+/// What the loop finds in its channel when it starts: what is remembered, and what to run.
+async fn first_commands(
+    commands: &mpsc::Sender<Command>,
+    clock: Clock,
+    file: Option<std::path::PathBuf>,
+    outfit: send_loop::Outfit,
+) -> io::Result<()> {
+    if let Some(file) = file {
+        let (recalled, at) = recall(clock, file).await?;
+        let _ = commands.try_send(Command::Recall(recalled, at));
+    }
+    let _ = commands.try_send(Command::Apply(Box::new(outfit)));
+    Ok(())
 }
 
 /// Runs a future to its end on a current-thread runtime of its own.

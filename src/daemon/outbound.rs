@@ -110,7 +110,7 @@ impl Outbound {
     }
 
     /// Starts a fit. One that dies is as one that tells nothing.
-    pub(super) fn fit(&self, background: &Handle, gate: GateId, job: Job) {
+    pub(super) fn fit(&self, background: &Handle, gate: GateId, job: Box<Job>) {
         let returned = self.returned.clone();
         let computing = background.spawn_blocking(move || job.run());
         background.spawn(async move {

@@ -92,7 +92,7 @@ pub enum Output {
     /// Fetch a token for this credential.
     FetchToken(CredentialId),
     /// Compute this fit, somewhere else: it takes some milliseconds. Answer with [`Input::Fitted`].
-    Fit(GateId, Job),
+    Fit(GateId, Box<Job>),
     /// Tell telemetry.
     Event(Event),
     /// Nothing to do before this moment, unless an input comes first.

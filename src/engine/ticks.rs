@@ -57,7 +57,7 @@ impl Engine {
                 self.emit(Event::Pace(gate, Box::new(told)));
             }
             if let Some(job) = pace.job(now) {
-                self.outbox.push_back(Output::Fit(gate, job));
+                self.outbox.push_back(Output::Fit(gate, Box::new(job)));
             }
         }
         let wake = wake.min(pace.look_at(now));

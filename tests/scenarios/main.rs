@@ -66,5 +66,11 @@ fn every_scenario_keeps_its_bars() {
     }
     // Not yet every bar is kept: sliding counters, concurrency, shared and sharded limits and hints at
     // long round trips miss theirs. This many are known; there may not be more.
-    assert!(broken.len() <= KNOWN_MISSES, "{} of {} cases:\n{}", broken.len(), all.len(), broken.join("\n"));
+    assert!(
+        broken.len() <= KNOWN_MISSES,
+        "{} of {} cases:\n{}",
+        broken.len(),
+        all.len(),
+        broken.join("\n")
+    );
 }
