@@ -141,9 +141,13 @@ impl Daemon {
         })?;
         let (quit, quit_asked) = mpsc::channel(1);
         let lifecycle = settings.web.enable_lifecycle;
-        let keeper = Keeper::start(&settings.state, &telemetry, &commands);
         let heartbeat = settings.web.heartbeat;
+        let state = settings.state.clone();
         let running = Mutex::new(settings);
+        let keeper = Keeper::new(&state, &telemetry);
+        if let Some(keeper) = &keeper {
+            tokio::spawn(Arc::clone(keeper).keep(commands.clone(), state.interval));
+        }
         let shared = Shared {
             clock,
             commands,

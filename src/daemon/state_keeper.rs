@@ -43,21 +43,15 @@ struct Progress {
 }
 
 impl Keeper {
-    /// A keeper at work, if there is a file to keep. Call it inside the background's runtime.
-    pub(super) fn start(
-        settings: &StateSettings,
-        telemetry: &Telemetry,
-        commands: &mpsc::Sender<Command>,
-    ) -> Option<Arc<Self>> {
+    /// A keeper, if there is a file to keep.
+    pub(super) fn new(settings: &StateSettings, telemetry: &Telemetry) -> Option<Arc<Self>> {
         let path = settings.file.clone()?;
         let telemetry = telemetry.clone();
-        let keeper = Arc::new(Self { path, telemetry, progress: Mutex::default() });
-        tokio::spawn(Arc::clone(&keeper).keep(commands.clone(), settings.interval));
-        Some(keeper)
+        Some(Arc::new(Self { path, telemetry, progress: Mutex::default() }))
     }
 
     /// Writes at an interval until the send loop has ended.
-    async fn keep(self: Arc<Self>, commands: mpsc::Sender<Command>, every: Duration) {
+    pub(super) async fn keep(self: Arc<Self>, commands: mpsc::Sender<Command>, every: Duration) {
         loop {
             wait(every).await;
             let (reply, answer) = oneshot::channel();
