@@ -7,18 +7,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Engine;
 use super::message::Waiting;
 use super::plan::{Plan, StreamPlan};
 use super::stream::{Counts, Stream};
 use super::timers::Armed;
+use super::{Engine, spread};
 use crate::model::{Event, MessageResult, Moment, RunState, ScopeKey, StreamId, StreamInfo};
 use crate::policy::{Mode, RetryBudget};
 use crate::schedule::{Schedule, ScheduleSettings};
-
-/// The golden ratio's fraction: multiples of it spread streams of one rate over its period, however
-/// many there are and whenever they join.
-const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
 impl Engine {
     pub(super) fn apply(&mut self, plan: Plan, now: Moment) {
@@ -68,7 +64,7 @@ impl Engine {
         let id = self.streams.next_id();
         let key = ScopeKey::of(&plan.domain, &plan.scope, &plan.identity);
         let gate = self.gates.join(key, id, &plan.identity, now, &mut self.outbox);
-        let phase = (f64::from(id.0) * GOLDEN).fract();
+        let phase = spread(id.0);
         let schedule = Schedule::start(&plan.schedule, now, phase, &mut self.rng);
         let info = Arc::new(stream_info(id, &plan));
         self.emit(Event::StreamAdded(Arc::clone(&info)));

@@ -158,12 +158,12 @@ impl GateTable {
         }
     }
 
-    /// A request goes through: its number, and how many others are under way.
-    pub(super) fn departs(&mut self, id: GateId) -> (u64, u32) {
-        let Some(entry) = self.get_mut(id) else { return (0, 0) };
+    /// A request goes through: its number.
+    pub(super) fn departs(&mut self, id: GateId) -> u64 {
+        let Some(entry) = self.get_mut(id) else { return 0 };
         entry.sends += 1;
         entry.in_flight += 1;
-        (entry.sends, entry.in_flight - 1)
+        entry.sends
     }
 
     /// The request of that number has ended: how many were sent after it.

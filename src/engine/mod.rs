@@ -267,3 +267,10 @@ const WAITING_MAX: usize = 1_024;
 
 /// The name under which a gate is shown.
 type GateName = Arc<str>;
+
+/// Where in its period the plan of that number begins: multiples of the golden ratio's fraction spread
+/// plans of one rate evenly, however many there are and whenever they come.
+fn spread(number: u32) -> f64 {
+    const GOLDEN: f64 = 0.618_033_988_749_894_9;
+    (f64::from(number) * GOLDEN).fract()
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
+use super::spread;
 use super::timers::Armed;
 use crate::infer::{Decision, Found, Job, Learner, Seen};
 use crate::model::{
@@ -25,9 +26,6 @@ const TELL_PERIOD: Duration = Duration::from_millis(250);
 
 /// A policy that asks for a review at once is asked again no sooner than after this.
 const REVIEW_LEAST: Duration = Duration::from_millis(1);
-
-/// The golden ratio's fraction, which spreads the first ticks of gates.
-const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
 /// Why no tick can be used at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,14 +73,6 @@ impl Terms {
     fn ceiling(&self) -> f64 {
         self.fixed + self.claims.iter().map(|claim| claim.ceiling).sum::<f64>()
     }
-}
-
-/// A request that went out, as those see it who learn from it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Departure {
-    pub(super) attempt: AttemptId,
-    /// Requests of the scope that were under way already.
-    pub(super) in_flight: u32,
 }
 
 /// What is known of a limit when its pace begins.
@@ -151,7 +141,7 @@ impl GatePace {
             ramp: Duration::ZERO,
             catch_up_slots: terms.catch_up_slots,
         };
-        let phase = (f64::from(gate.0) * GOLDEN).fract();
+        let phase = spread(gate.0);
         Self {
             schedule: Schedule::start(&plan, now, phase, rng),
             turns,
@@ -211,28 +201,24 @@ impl GatePace {
         review_at.min(self.ceilings_at).min(self.tell_at)
     }
 
-    /// Asks the policy for its rate. True when the plan changed; the ticks until now must have been
-    /// dealt with.
-    pub(super) fn review(&mut self, now: Moment, rng: &mut impl Rng) -> bool {
+    /// Asks the policy for its rate. The ticks until now must have been dealt with.
+    pub(super) fn review(&mut self, now: Moment, rng: &mut impl Rng) {
         self.news = false;
         self.adaptive.review(now);
         let total = total(&self.adaptive, self.fixed);
-        if total == self.total {
-            return false;
+        if total != self.total {
+            self.total = total;
+            let given = self.turns.share_out(total);
+            self.change_rate(given, now, rng);
         }
-        self.total = total;
-        let given = self.turns.share_out(total);
-        self.change_rate(given, now, rng)
     }
 
-    fn change_rate(&mut self, given: f64, now: Moment, rng: &mut impl Rng) -> bool {
+    fn change_rate(&mut self, given: f64, now: Moment, rng: &mut impl Rng) {
         let rate = Rate::nearest(given);
-        let changed = rate != self.rate;
-        if changed {
+        if rate != self.rate {
             self.rate = rate;
             self.schedule.change_rate(rate, now, rng);
         }
-        changed
     }
 
     /// The pace, when there is something to tell. A climb is told in steps.
@@ -275,9 +261,9 @@ impl GatePace {
         self.news = true;
     }
 
-    pub(super) fn sent(&mut self, departure: Departure, now: Moment) {
+    pub(super) fn sent(&mut self, attempt: AttemptId, now: Moment) {
         self.adaptive.sent(now);
-        self.learner.sent(departure.attempt, now, departure.in_flight);
+        self.learner.sent(attempt, now);
     }
 
     /// `later`: requests of the scope that were sent after this one.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::message::Message;
-use super::pace::Departure;
 use super::stream::Stream;
 use super::{CROWDED_WAKE, Engine, Flight, HELD_WAKE, Output};
 use crate::model::{
@@ -104,9 +103,9 @@ impl Engine {
             let late = stream.schedule.trim(now, keep, &mut self.rng);
             self.count_skipped(stream, SkipReason::Late, late);
             let due = stream.schedule.take(&mut self.rng);
-            let departure = self.send(stream, due, resume, now);
+            let attempt = self.send(stream, due, resume, now);
             if let Some(pace) = self.gates.pace_mut(stream.gate) {
-                pace.sent(departure, now);
+                pace.sent(attempt, now);
             }
         }
     }
@@ -135,14 +134,15 @@ impl Engine {
         }
     }
 
-    /// Uses a slot for the retry that has been due the longest, or else for a new message.
+    /// Uses a slot for the retry that has been due the longest, or else for a new message; says which
+    /// attempt it is.
     pub(super) fn send(
         &mut self,
         stream: &mut Stream,
         due: Moment,
         resume: bool,
         now: Moment,
-    ) -> Departure {
+    ) -> AttemptId {
         let mut message = match stream.waiting.pop_due(now) {
             Some(message) => message,
             None => self.new_message(stream, due),
@@ -168,13 +168,13 @@ impl Engine {
         stream.counts.sent += 1;
         stream.counts.in_flight += 1;
         self.sends_left = self.sends_left.map(|left| left.saturating_sub(1));
-        let (ordinal, in_flight) = self.gates.departs(stream.gate);
+        let ordinal = self.gates.departs(stream.gate);
         let flight = Flight { order, gate: stream.gate, ordinal, message, warned: None };
         self.flights.insert(attempt, flight);
         self.outbox.push_back(Output::Send(order));
         self.emit(Event::Sent(order));
         self.gates.sent(stream.gate, attempt, resume, now, &mut self.outbox);
-        Departure { attempt, in_flight }
+        attempt
     }
 
     fn new_message(&mut self, stream: &mut Stream, due: Moment) -> Message {

@@ -137,9 +137,9 @@ impl Engine {
     ) {
         self.expire(id, now);
         let Some(mut stream) = self.streams.take(id) else { return };
-        let departure = self.send(&mut stream, due, resume, now);
+        let attempt = self.send(&mut stream, due, resume, now);
         self.streams.put(stream);
-        pace.sent(departure, now);
+        pace.sent(attempt, now);
     }
 
     /// Notes with each stream why it cannot send. `None`: one of them can.

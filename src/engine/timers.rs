@@ -21,7 +21,8 @@ pub(super) enum Timer {
     Tokens,
 }
 
-/// The times in the heap that a stream, or a gate, counts on. Any other of its times is ignored when it comes.
+/// The times in the heap that a stream, or a gate, counts on. Any other of its times is ignored when
+/// it comes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Armed {
     /// The next one; never, when it has come.

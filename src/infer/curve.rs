@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 /// Counts below this are told apart exactly; above it, relatively.
-pub(super) const TOLERANCE: f64 = 0.005;
+const TOLERANCE: f64 = 0.005;
 /// Half a millisecond of requests may be off: arrivals are not known more closely.
 const TOLERANCE_S: f64 = 0.0005;
 
@@ -17,6 +17,18 @@ const TOLERANCE_S: f64 = 0.0005;
 pub(super) struct Point {
     pub(super) t: f64,
     pub(super) n: f64,
+}
+
+impl Point {
+    /// What had been counted at `t`, on the way from this point to the next. A single request counts when
+    /// it was sent and not before, however long nothing had been.
+    pub(super) fn on_the_way(self, next: Self, t: f64) -> f64 {
+        if next.n - self.n <= 1.0 {
+            return self.n;
+        }
+        let part = (t - self.t) / (next.t - self.t).max(f64::MIN_POSITIVE);
+        (self.n + (next.n - self.n) * part + TOLERANCE).floor().clamp(self.n, next.n)
+    }
 }
 
 /// The curve.
@@ -101,7 +113,7 @@ impl Curve {
     }
 
     /// Every point, the latest included.
-    pub(super) fn points(&self) -> impl DoubleEndedIterator<Item = Point> + '_ {
+    pub(super) fn points(&self) -> impl Iterator<Item = Point> + '_ {
         let open = (self.kept.back() != Some(&self.last)).then_some(self.last);
         self.kept.iter().copied().chain(open)
     }
@@ -116,8 +128,7 @@ impl Curve {
             return self.kept.front().map_or(0.0, |p| p.n);
         };
         let after = self.kept.get(next).copied().unwrap_or(self.last);
-        let part = (t - before.t) / (after.t - before.t).max(f64::MIN_POSITIVE);
-        (before.n + (after.n - before.n) * part + TOLERANCE).floor().min(after.n)
+        before.on_the_way(after, t)
     }
 }
 
@@ -162,8 +173,8 @@ mod tests {
         for i in 0..100 {
             curve.count(31.0 + f64::from(i) * 0.01);
         }
-        assert_eq!(between(&curve, 1.0, 30.5), 0.0);
-        assert_eq!(between(&curve, 30.5, 31.5), 51.0);
+        assert_eq!(between(&curve, 1.0, 30.9), 0.0);
+        assert_eq!(between(&curve, 30.9, 31.5), 51.0);
     }
 
     #[test]

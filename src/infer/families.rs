@@ -154,12 +154,17 @@ pub(super) fn sliding(record: &Excerpt, latency: &Latency, window: f64) -> Bound
     bounds
 }
 
+/// Where the window that holds `t` begins, just before its first moment: a request on a boundary belongs to the
+/// window that it begins.
+pub(super) fn window_begin(t: f64, window: f64, phase: f64) -> f64 {
+    const NUDGE: f64 = 1e-7;
+    phase + ((t - phase) / window).floor() * window - NUDGE
+}
+
 /// At most so many in each window; one of them begins at `phase` seconds.
 pub(super) fn fixed(record: &Excerpt, latency: &Latency, window: f64, phase: f64) -> Bounds {
-    // A request on the boundary belongs to the window that it begins.
-    const NUDGE: f64 = 1e-7;
     let mut bounds = Bounds::new(record);
-    let begin = |t: f64| phase + ((t - phase) / window).floor() * window - NUDGE;
+    let begin = |t: f64| window_begin(t, window, phase);
     let start = record.sends.start();
     let (mut from_reader, mut to_reader) = (record.sends.reader(), record.sends.reader());
     let mut seen = f64::NEG_INFINITY;
@@ -182,30 +187,52 @@ pub(super) fn fixed(record: &Excerpt, latency: &Latency, window: f64, phase: f64
     bounds
 }
 
-/// A bucket that is refilled at `rate`: how many tokens are missing.
+/// A bucket that is refilled at `rate` per second: how many tokens are missing.
+pub(super) struct Missing {
+    rate: f64,
+    at: Point,
+    tokens: f64,
+}
+
+impl Missing {
+    /// Nothing is missing at the beginning.
+    pub(super) fn from(start: Point, rate: f64) -> Self {
+        Self { rate, at: start, tokens: 0.0 }
+    }
+
+    /// Right after the last of those who had come by `to`, who came evenly.
+    pub(super) fn advance(&mut self, to: Point) -> f64 {
+        let (dt, dn) = (to.t - self.at.t, to.n - self.at.n);
+        let refilled = self.rate * dt;
+        // As if the bucket had been full before the first of them.
+        let from_full =
+            if dn < 1.0 { 0.0 } else { 1.0 + (dn - 1.0) * (1.0 - refilled / dn).max(0.0) };
+        self.tokens = (self.tokens + dn - refilled).max(from_full);
+        self.at = to;
+        self.tokens
+    }
+
+    /// Before a request at `t`, to which nobody has come meanwhile; negative when the bucket has been
+    /// full for that long.
+    fn before(&self, t: f64) -> f64 {
+        self.tokens - self.rate * (t - self.at.t)
+    }
+}
+
+/// A bucket that is refilled at `rate` per second.
 pub(super) fn bucket(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
     let mut bounds = Bounds::new(record);
+    let Some((start, points)) = record.sends.points().split_first() else { return bounds };
     let mut trips = record.trips.iter().peekable();
-    let mut missing = 0.0_f64;
-    let mut previous: Option<&Point> = None;
-    for p in record.sends.points() {
-        if let Some(before) = previous {
-            while let Some(trip) = trips.next_if(|trip| trip.t < p.t) {
-                refuse(&mut bounds, latency, missing - rate * (trip.t - before.t), rate);
-            }
-            let (dt, dn) = (p.t - before.t, p.n - before.n);
-            let per_request = rate * dt / dn.max(1.0);
-            let from_full =
-                if dn < 1.0 { 0.0 } else { 1.0 + (dn - 1.0) * (1.0 - per_request).max(0.0) };
-            missing = (missing + dn - rate * dt).max(from_full);
-            bounds.used(missing, 1.0);
+    let mut missing = Missing::from(*start, rate);
+    for p in points {
+        while let Some(trip) = trips.next_if(|trip| trip.t < p.t) {
+            refuse(&mut bounds, latency, missing.before(trip.t), rate);
         }
-        previous = Some(p);
+        bounds.used(missing.advance(*p), 1.0);
     }
-    if let Some(last) = previous {
-        for trip in trips {
-            refuse(&mut bounds, latency, missing - rate * (trip.t - last.t), rate);
-        }
+    for trip in trips {
+        refuse(&mut bounds, latency, missing.before(trip.t), rate);
     }
     bounds
 }

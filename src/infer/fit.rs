@@ -82,8 +82,8 @@ pub(super) struct Fit<'a> {
     pub(super) inherited: Option<Kind>,
 }
 
-/// A record of one limit has a member of at least this weight, less so much for each trip beyond the
-/// second: of some 400 fits of records with one limit, one in a hundred had none.
+/// A record of one limit has, as a rule, a member of at least this weight, less so much for each trip
+/// beyond the second.
 const CONTRADICTED: (f64, f64) = (-23.5, 1.0);
 
 impl Fit<'_> {
@@ -374,7 +374,7 @@ fn alike(a: &Kind, b: &Kind) -> bool {
 
 /// What the members say together. `None`: the best of them contradicts the record.
 pub(super) fn summary(
-    members: &mut [Member],
+    members: &[Member],
     latency: &Latency,
     source: EstimateSource,
     throttles: u32,

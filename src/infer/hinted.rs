@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use super::families::Latency;
+use super::curve::Point;
+use super::families::{self, Latency, Missing};
 use super::fit::{Member, even, window_candidates};
 use super::grid;
 use super::record::{Excerpt, Note};
@@ -69,8 +70,7 @@ impl<'a> Evidence<'a> {
         Some(Self { record, notes: looked_at.iter().map(blurred).collect(), limit })
     }
 
-    fn weigh(&self, predict: impl FnMut(&Note) -> Prediction) -> f64 {
-        let mut predict = predict;
+    fn weigh(&self, mut predict: impl FnMut(&Note) -> Prediction) -> f64 {
         self.notes.iter().map(|(note, blur)| self.one(note, *blur, predict(note))).sum::<f64>()
             * WORTH
     }
@@ -86,10 +86,7 @@ impl<'a> Evidence<'a> {
         let lasting = |window: f64| self.limit / (window + latency.jitter_max);
         for (window, share, step) in window_candidates() {
             let levels: &[u32] = if step > 0.0 { &[1, 8, 8] } else { &[1] };
-            let log = |x: f64, _: f64| {
-                let mut sliding = self.sliding(x.exp());
-                grid::Weighed(self.weigh(|note| sliding(note)))
-            };
+            let log = |x: f64, _: f64| grid::Weighed(self.weigh(self.sliding(x.exp())));
             for cell in grid::refine(window.ln(), step, levels, 3, log) {
                 let window = cell.at.exp();
                 let Ok(length) = Duration::try_from_secs_f64(window) else { continue };
@@ -100,10 +97,7 @@ impl<'a> Evidence<'a> {
                     weight: share + cell.share + cell.found.0,
                 });
             }
-            let fixed = |phase: f64, _: f64| {
-                let mut fixed = self.fixed(window, phase);
-                grid::Weighed(self.weigh(|note| fixed(note)))
-            };
+            let fixed = |phase: f64, _: f64| grid::Weighed(self.weigh(self.fixed(window, phase)));
             let spread = if step > 0.0 { step / 3.5 } else { 1e-4 };
             for cell in grid::refine(window / 2.0, window, &[24, 6], 4, fixed) {
                 let Ok(length) = Duration::try_from_secs_f64(window) else { continue };
@@ -123,7 +117,7 @@ impl<'a> Evidence<'a> {
     fn buckets(&self, latency: &Latency, members: &mut Vec<Member>) {
         let range = 1e4_f64.ln();
         let middle = self.limit.max(1.0).ln();
-        let weigh = |x: f64, _: f64| grid::Weighed(self.bucket_weight(x.exp()));
+        let weigh = |x: f64, _: f64| grid::Weighed(self.weigh(self.bucket(x.exp())));
         for cell in grid::refine(middle, range, &[160, 6, 6], 8, weigh) {
             let rate = cell.at.exp();
             let Some(refill) = Rate::from_per_second(rate) else { continue };
@@ -146,53 +140,54 @@ impl<'a> Evidence<'a> {
         let (mut now, mut behind): (Reader<'a>, Reader<'a>) =
             (self.record.sends.reader(), self.record.sends.reader());
         move |note| {
-            let begin = phase + ((note.t - phase) / window).floor() * window;
-            let used = now.at(note.t) - behind.at(begin - 1e-7);
+            let begin = families::window_begin(note.t, window, phase);
+            let used = now.at(note.t) - behind.at(begin);
             Prediction { used, reset: begin + window - note.t }
         }
     }
 
-    fn bucket_weight(&self, rate: f64) -> f64 {
-        let mut points = self.record.sends.points().iter().peekable();
+    fn bucket(&self, rate: f64) -> impl FnMut(&Note) -> Prediction + use<'a> {
+        let points = self.record.sends.points();
+        let mut missing = points.first().map(|start| Missing::from(*start, rate));
+        let mut ahead = points.iter().peekable();
         let mut here = self.record.sends.reader();
-        let (mut t, mut n, mut missing) = (self.record.sends.start(), here.at(f64::MIN), 0.0_f64);
-        let mut advance = move |to: f64, count: f64| {
-            let (dt, dn) = (to - t, count - n);
-            let from_full =
-                if dn < 1.0 { 0.0 } else { 1.0 + (dn - 1.0) * (1.0 - rate * dt / dn).max(0.0) };
-            missing = (missing + dn - rate * dt).max(from_full);
-            (t, n) = (to, count);
-            missing
-        };
-        self.weigh(|note| {
-            while let Some(p) = points.next_if(|p| p.t <= note.t) {
-                advance(p.t, p.n);
+        move |note| {
+            let Some(missing) = &mut missing else { return Prediction { used: 0.0, reset: 0.0 } };
+            while let Some(p) = ahead.next_if(|p| p.t <= note.t) {
+                missing.advance(*p);
             }
-            let missing = advance(note.t, here.at(note.t));
-            Prediction { used: missing.ceil(), reset: missing / rate }
+            let tokens = missing.advance(Point { t: note.t, n: here.at(note.t) });
+            Prediction { used: tokens.ceil(), reset: tokens / rate }
+        }
+    }
+
+    fn predictor(&self, kind: &Kind) -> Option<Box<dyn FnMut(&Note) -> Prediction + 'a>> {
+        Some(match kind {
+            Kind::SlidingLog { window, .. } => Box::new(self.sliding(window.as_secs_f64())),
+            Kind::FixedWindow { window, phase, .. } => {
+                Box::new(self.fixed(window.as_secs_f64(), phase.as_secs_f64()))
+            }
+            Kind::TokenBucket { rate, .. } => Box::new(self.bucket(rate.per_second())),
+            Kind::SlidingCounter { .. } | Kind::Queue { .. } | Kind::Concurrency { .. } => {
+                return None;
+            }
         })
     }
 
     /// Whether a member predicts most of the hints, and no refusal came while it had plenty left.
     fn is_explained_by(&self, kind: &Kind) -> bool {
-        let mut close = 0;
-        let mut predict: Box<dyn FnMut(&Note) -> Prediction + '_> = match kind {
-            Kind::SlidingLog { window, .. } => Box::new(self.sliding(window.as_secs_f64())),
-            Kind::FixedWindow { window, phase, .. } => {
-                Box::new(self.fixed(window.as_secs_f64(), phase.as_secs_f64()))
-            }
-            // Its prediction has been weighed; it follows every request.
-            _ => return self.record.trips.is_empty(),
+        let (Some(mut at_notes), Some(mut at_trips)) = (self.predictor(kind), self.predictor(kind))
+        else {
+            return false;
         };
-        for (note, blur) in &self.notes {
-            close += usize::from((note.used - predict(note).used).abs() <= 3.0 * blur);
-        }
-        let mut predict = predict;
+        let close =
+            |(note, blur): &&(Note, f64)| (note.used - at_notes(note).used).abs() <= 3.0 * blur;
+        let close = self.notes.iter().filter(close).count() as f64;
         let full = self.record.trips.iter().all(|trip| {
             let note = Note { t: trip.t, limit: self.limit, used: 0.0, reset: None };
-            predict(&note).used >= FULL * self.limit
+            at_trips(&note).used >= FULL * self.limit
         });
-        full && close as f64 >= EXPLAINED * self.notes.len() as f64
+        full && close >= EXPLAINED * self.notes.len() as f64
     }
 }
 

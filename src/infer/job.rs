@@ -64,10 +64,10 @@ impl Job {
     fn hinted(&self) -> Option<Found> {
         let since = self.record.notes.first()?.t - REACH_S;
         let record = self.record.excerpt(since);
-        let mut members = hinted::members(&record, &self.latency)?;
+        let members = hinted::members(&record, &self.latency)?;
         let throttles = u32::try_from(record.trips.len()).unwrap_or(u32::MAX);
         let source = EstimateSource::Hints;
-        let estimate = summary(&mut members, &self.latency, source, throttles, self.at)?;
+        let estimate = summary(&members, &self.latency, source, throttles, self.at)?;
         let known = estimate.rate.spread() < KNOWN || record.trips.is_empty();
         known.then_some(Found { estimate: Some(estimate), news: true, forget_before: None })
     }
@@ -79,7 +79,7 @@ impl Job {
             let record = self.record.excerpt(forget_before.unwrap_or(self.since));
             let inherited = self.inherited.or(self.believed.filter(|_| forget_before.is_some()));
             let fit = Fit { record: &record, latency: self.latency, inherited };
-            let Some(mut members) = fit.members() else {
+            let Some(members) = fit.members() else {
                 return Found { estimate: None, news: true, forget_before };
             };
             if record.trips.len() > 1 && contradicted(&members, record.trips.len()) {
@@ -88,7 +88,7 @@ impl Job {
             }
             let throttles = u32::try_from(record.trips.len()).unwrap_or(u32::MAX);
             let source = EstimateSource::Throttles;
-            let estimate = summary(&mut members, &self.latency, source, throttles, self.at);
+            let estimate = summary(&members, &self.latency, source, throttles, self.at);
             return Found { estimate, news: true, forget_before };
         }
     }

@@ -97,10 +97,8 @@ impl Learner {
         }
     }
 
-    /// A request goes out; calls come in order of time. `in_flight` counts those of the scope that
-    /// are under way already.
-    pub fn sent(&mut self, attempt: AttemptId, at: Moment, in_flight: u32) {
-        let _ = in_flight;
+    /// A request goes out; calls come in order of time.
+    pub fn sent(&mut self, attempt: AttemptId, at: Moment) {
         self.pending.push_back(Pending { attempt, sent: at.as_secs_f64(), decision: None });
     }
 
@@ -127,13 +125,12 @@ impl Learner {
     }
 
     fn note(&mut self, sent: f64, hints: &[QuotaHint]) {
-        let stated = hints.iter().find_map(|h| Some((h.limit?, h.remaining?, h.reset)));
-        let Some((limit, remaining, reset)) = stated else { return };
+        let Some((hint, limit, remaining)) = QuotaHint::tightest(hints) else { return };
         self.record.noted(Note {
             t: sent,
             limit: limit as f64,
             used: limit.saturating_sub(remaining) as f64,
-            reset: reset.map(|d| d.as_secs_f64()),
+            reset: hint.reset.map(|d| d.as_secs_f64()),
         });
         self.notes_since_fit += 1;
     }

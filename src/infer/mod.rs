@@ -14,5 +14,8 @@ mod learner;
 mod record;
 mod track;
 
+#[cfg(test)]
+mod tests;
+
 pub use job::{Found, Job};
 pub use learner::{Decision, Learner, Seen};

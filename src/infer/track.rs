@@ -1,6 +1,6 @@
 //! A curve as it was at one moment, for reading.
 
-use super::curve::{Curve, Point, TOLERANCE};
+use super::curve::{Curve, Point};
 
 /// Points in order of time, joined by straight lines.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +50,6 @@ impl Reader<'_> {
             return self.points.first().map_or(0.0, |p| p.n);
         };
         let Some(after) = self.points.get(self.next) else { return before.n };
-        let part = (t - before.t) / (after.t - before.t).max(f64::MIN_POSITIVE);
-        (before.n + (after.n - before.n) * part + TOLERANCE).floor().clamp(before.n, after.n)
+        before.on_the_way(*after, t)
     }
 }

@@ -80,6 +80,21 @@ pub struct QuotaHint {
     pub window: Option<Duration>,
 }
 
+impl QuotaHint {
+    /// Of the quotas that say how much there is and how much is left, the one with the smallest share
+    /// left: the hint, its limit, what remains. A quota of one is used up by any request, whatever its
+    /// rate, so it says nothing.
+    #[must_use]
+    pub fn tightest(hints: &[Self]) -> Option<(&Self, u64, u64)> {
+        let stated = hints.iter().filter_map(|hint| Some((hint, hint.limit?, hint.remaining?)));
+        let telling = stated.filter(|(_, limit, _)| *limit > 1);
+        telling.min_by(|a, b| {
+            let share = |(_, limit, left): &(&Self, u64, u64)| *left as f64 / *limit as f64;
+            share(a).total_cmp(&share(b))
+        })
+    }
+}
+
 /// The limit that a refusal names (for Genesys: `limit.key`, `limit.namespace`, `limit.value`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedLimit {

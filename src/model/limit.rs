@@ -69,4 +69,23 @@ impl Kind {
             Self::Concurrency { .. } => "concurrency",
         }
     }
+
+    /// The time over which it counts: its window, or the time to fill an empty bucket. Zero for a
+    /// concurrency limit.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        let to_fill = |rate: Rate, requests: u64| {
+            Duration::try_from_secs_f64(requests as f64 / rate.per_second())
+                .unwrap_or(Duration::MAX)
+        };
+        match *self {
+            Self::FixedWindow { window, .. }
+            | Self::SlidingLog { window, .. }
+            | Self::SlidingCounter { window, .. } => window,
+            Self::TokenBucket { rate, burst } => to_fill(rate, burst),
+            // The one being served, and those that wait behind it.
+            Self::Queue { rate, depth } => to_fill(rate, depth.saturating_add(1)),
+            Self::Concurrency { .. } => Duration::ZERO,
+        }
+    }
 }

@@ -12,7 +12,9 @@ use super::exploration::Exploration;
 use super::hints::HintGuard;
 use super::latency::Latency;
 use super::shadow::Shadow;
-use crate::model::{Answer, Estimate, Kind, Moment, Pace, PaceReason, PaceState, Verdict};
+use crate::model::{
+    Answer, Estimate, EstimateSource, Interval, Kind, Moment, Pace, PaceReason, PaceState, Verdict,
+};
 
 /// How often a rate that rises is raised.
 const STEP: Duration = Duration::from_millis(250);
@@ -44,6 +46,12 @@ const SAME: f64 = 0.002;
 const MOVED: f64 = 0.07;
 /// How long a rate that was held too high is held lower before it may rise again, and by how much.
 const FORGIVE: (Duration, f64) = (Duration::from_secs(300), 1.01);
+/// How often a rate that is held is looked at.
+const HELD_STEP: Duration = Duration::from_secs(1);
+/// A rate so far above the estimate's interval has passed it; a look takes two windows to get there, and at
+/// least this many seconds.
+const PASSED: f64 = 1.03;
+const LOOK_LEAST_S: f64 = 10.0;
 /// How fast the rate rises above a limit that has risen, per second.
 const RISE: f64 = 0.02;
 
@@ -147,70 +155,64 @@ impl Adaptive {
         if self.closed { Moment::NEVER } else { self.next_step }
     }
 
-    /// Time has passed: true when the rate, or the state, is another than before.
-    pub fn review(&mut self, now: Moment) -> bool {
+    /// Time has passed.
+    pub fn review(&mut self, now: Moment) {
         self.hints.review(now);
         if self.closed || now < self.next_step {
-            return false;
+            return;
         }
         let dt = (STEP + now.since(self.next_step).min(STEP)).as_secs_f64();
         self.next_step = now + STEP;
         match self.mode {
             Mode::Seek { growth, target } => {
-                let changed = self.climb(growth, dt, now);
+                self.climb(growth, dt, now);
                 if let Some(target) = target.filter(|target| self.rate >= *target) {
                     self.turn(Mode::Hold, target, PaceReason::Admitted, now);
                 }
-                changed
             }
             Mode::Explore { growth } => {
-                let passed = self.estimate.as_ref().is_some_and(|e| self.rate > e.rate.high * 1.03);
-                if passed {
+                if self.estimate.as_ref().is_some_and(|e| self.rate > e.rate.high * PASSED) {
                     self.estimate = None;
-                    self.shadow.adopt(None);
                     self.exploration.ended(now, Duration::ZERO, &self.settings);
                     let mode = Mode::Seek { growth: RISE, target: None };
                     self.turn(mode, self.rate, PaceReason::LimitRose, now);
                 }
-                self.climb(growth, dt, now) || passed
+                self.climb(growth, dt, now);
             }
             Mode::Hold => self.review_held(now),
         }
     }
 
-    fn climb(&mut self, growth: f64, dt: f64, now: Moment) -> bool {
+    fn climb(&mut self, growth: f64, dt: f64, now: Moment) {
         // Above what hints allow there is nothing to find out.
         let top = self.ceiling.min(self.hints.rate_max().max(self.rate));
         let risen = (self.rate * (growth * dt).exp()).min(top);
-        let changed = risen != self.rate;
-        if changed {
+        if risen != self.rate {
             self.rate = risen;
             self.reason = PaceReason::Admitted;
             self.changed_at = now;
         }
-        changed
     }
 
-    fn review_held(&mut self, now: Moment) -> bool {
-        self.next_step = now + Duration::from_secs(1);
+    fn review_held(&mut self, now: Moment) {
+        self.next_step = now + HELD_STEP;
         if self.trust < 1.0 && now.since(self.changed_at) >= FORGIVE.0 {
             self.trust = (self.trust * FORGIVE.1).min(1.0);
             if let Some(rate) = self.held_rate() {
                 self.turn(Mode::Hold, rate, PaceReason::Admitted, now);
-                return true;
+                return;
             }
         }
         let hinted = self.hints.trusted() == Some(true);
         if hinted || self.rate >= self.ceiling || !self.exploration.is_due(now, &self.settings) {
-            return false;
+            return;
         }
-        let Some(estimate) = &self.estimate else { return false };
-        // Three percent more are noticed in two windows.
-        let growth = 0.03 / (2.0 * window_s(&estimate.limiter)).max(10.0);
+        let Some(estimate) = &self.estimate else { return };
+        let growth =
+            (PASSED - 1.0) / (2.0 * estimate.limiter.window().as_secs_f64()).max(LOOK_LEAST_S);
         self.exploration.began();
         self.shadow.adopt(None);
         self.turn(Mode::Explore { growth }, self.rate, PaceReason::Explored, now);
-        true
     }
 
     /// Whether the learned model says that the server would refuse now.
@@ -277,54 +279,60 @@ impl Adaptive {
     pub fn estimated(&mut self, estimate: Option<Estimate>, now: Moment) {
         let before = std::mem::replace(&mut self.estimate, estimate);
         let tripped = self.tripped.take();
-        let Some(estimate) = &self.estimate else {
-            self.shadow.adopt(None);
-            if let (Some(_), Some((_, rate))) = (before, tripped) {
-                // What was believed is no longer true, and nothing else is known yet.
-                self.trust = 1.0;
-                let mode = Mode::Seek { growth: (1.1 / RESTART).ln() / SEEK_S, target: None };
-                self.turn(mode, rate * RESTART, PaceReason::LimitFell, now);
+        match (&self.estimate, before) {
+            (Some(estimate), before) => {
+                let rate = estimate.rate;
+                let moved = before.as_ref().and_then(|before| moved(before, estimate));
+                let hinted = estimate.source == EstimateSource::Hints;
+                let usual = if hinted { PaceReason::Hinted } else { PaceReason::Estimated };
+                let reason = moved.unwrap_or(usual);
+                if moved.is_some() {
+                    self.trust = 1.0;
+                }
+                if rate.spread() > KNOWN && estimate.cautious < rate.value * CLOSE {
+                    self.seek(rate, reason, now);
+                } else {
+                    self.hold(tripped, reason, now);
+                }
             }
-            return;
-        };
-        let reason = before.map_or(PaceReason::Estimated, |old| {
-            match estimate.rate.value / old.rate.value {
-                _ if old.rate.spread() > 1.0 + MOVED => PaceReason::Estimated,
-                moved if moved < 1.0 - MOVED => PaceReason::LimitFell,
-                moved if moved > 1.0 + MOVED => PaceReason::LimitRose,
-                _ => PaceReason::Estimated,
+            (None, before) => {
+                self.shadow.adopt(None);
+                if let (Some(_), Some((_, rate))) = (before, tripped) {
+                    // What was believed is no longer true, and nothing else is known yet.
+                    self.trust = 1.0;
+                    let mode = Mode::Seek { growth: (1.1 / RESTART).ln() / SEEK_S, target: None };
+                    self.turn(mode, rate * RESTART, PaceReason::LimitFell, now);
+                }
             }
-        });
-        let rate = estimate.rate;
-        if rate.spread() > KNOWN && estimate.cautious < rate.value * CLOSE {
-            let start = rate.low.max(rate.value * 0.3);
-            let growth = (1.25 * rate.value / start).ln() / SEEK_S;
-            let growth = growth.clamp(GROWTH.0, GROWTH.1);
-            let mode = Mode::Seek { growth, target: None };
-            self.shadow.adopt(None);
-            self.turn(mode, start, reason, now);
-            return;
         }
-        let believed = estimate.confidence > CONFIDENT;
-        self.shadow.adopt(believed.then_some(estimate.limiter));
-        if reason != PaceReason::Estimated {
-            self.trust = 1.0;
-        }
-        let held = estimate.cautious * (1.0 - self.settings.margin);
+    }
+
+    /// Looks for the limit where the estimate has it, from its low end.
+    fn seek(&mut self, rate: Interval, reason: PaceReason, now: Moment) {
+        let start = rate.low.max(rate.value * 0.3);
+        let growth = (1.25 * rate.value / start).ln() / SEEK_S;
+        let mode = Mode::Seek { growth: growth.clamp(GROWTH.0, GROWTH.1), target: None };
+        self.shadow.adopt(None);
+        self.turn(mode, start, reason, now);
+    }
+
+    /// Holds what the estimate allows.
+    fn hold(&mut self, tripped: Option<(Mode, f64)>, reason: PaceReason, now: Moment) {
+        let believed = self.estimate.as_ref().filter(|e| e.confidence > CONFIDENT);
+        self.shadow.adopt(believed.map(|e| e.limiter));
+        let Some(held) = self.held_rate() else { return };
         let Some((Mode::Hold, tripped)) = tripped else {
-            let rate = held * self.trust;
-            let same = self.mode == Mode::Hold && (self.rate / rate - 1.0).abs() < SAME;
+            let same = self.mode == Mode::Hold && (self.rate / held - 1.0).abs() < SAME;
             if !same {
-                self.turn(Mode::Hold, rate, reason, now);
+                self.turn(Mode::Hold, held, reason, now);
             }
             return;
         };
         // A refusal where none was to be expected: the limit may have fallen, far below what the
         // record of better times suggests. It shows on the way back to the rate that was held.
-        self.trust = self.trust.min(BELOW_A_TRIP * tripped / held);
-        let target = held * self.trust;
-        let growth = -RESTART.ln() / RETURN_S;
-        let mode = Mode::Seek { growth, target: Some(target) };
+        let target = held.min(BELOW_A_TRIP * tripped);
+        self.trust *= target / held;
+        let mode = Mode::Seek { growth: -RESTART.ln() / RETURN_S, target: Some(target) };
         self.turn(mode, target * RESTART, reason, now);
     }
 
@@ -368,14 +376,16 @@ impl Adaptive {
     }
 }
 
-/// The time over which a limiter counts, in seconds.
-fn window_s(kind: &Kind) -> f64 {
-    match kind {
-        Kind::FixedWindow { window, .. }
-        | Kind::SlidingLog { window, .. }
-        | Kind::SlidingCounter { window, .. } => window.as_secs_f64(),
-        Kind::TokenBucket { rate, burst } => *burst as f64 / rate.per_second(),
-        Kind::Queue { rate, depth } => *depth as f64 / rate.per_second(),
-        Kind::Concurrency { .. } => 0.0,
+/// Which way the limit has moved, if the new estimate is of another than the old one.
+fn moved(before: &Estimate, after: &Estimate) -> Option<PaceReason> {
+    let ratio = after.rate.value / before.rate.value;
+    match ratio {
+        _ if before.rate.spread() > 1.0 + MOVED => None,
+        _ if ratio < 1.0 - MOVED => Some(PaceReason::LimitFell),
+        _ if ratio > 1.0 + MOVED => Some(PaceReason::LimitRose),
+        _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,8 +127,9 @@ impl Gate {
     /// A request of the scope was throttled; its headers came at `headers_at`.
     ///
     /// The pause lasts as long as the advice. Where there is none (or none to be believed), it lasts for
-    /// an exponential backoff, and at least for what earlier epochs found to be enough. From the second epoch in a row on, the advice has proved too short, so
-    /// the longer of the two counts. Jitter only ever adds to advice.
+    /// an exponential backoff, and at least for what earlier epochs found to be enough. From the second
+    /// epoch in a row on, the advice has proved too short, so the longer of the two counts. Jitter only
+    /// ever adds to advice.
     pub fn throttled(
         &mut self,
         attempt: AttemptId,

@@ -70,15 +70,15 @@ impl HintGuard {
         if answer.verdict == Verdict::Accepted {
             self.refusing = false;
         }
-        let Some((hint, limit, remaining)) = tightest(&answer.hints) else { return };
+        let Some((hint, limit, remaining)) = QuotaHint::tightest(&answer.hints) else { return };
         if self.latest.is_some_and(|latest| latest.sent_at > answer.sent_at) {
             return;
         }
         let heard_at = answer.headers_at.unwrap_or(now);
         self.latest = Some(Latest {
             sent_at: answer.sent_at,
-            limit,
-            left: remaining - later as f64,
+            limit: limit as f64,
+            left: remaining as f64 - later as f64,
             reset_at: hint.reset.map(|reset| heard_at + reset).filter(|at| *at > now),
             heard_at,
         });
@@ -96,10 +96,4 @@ impl HintGuard {
         let until = reset_at.since(latest.heard_at).as_secs_f64();
         (latest.left.max(0.0) + 1.0) / until.max(1e-6)
     }
-}
-
-/// The quota of which the smallest share is left.
-fn tightest(hints: &[QuotaHint]) -> Option<(&QuotaHint, f64, f64)> {
-    let stated = hints.iter().filter_map(|h| Some((h, h.limit? as f64, h.remaining? as f64)));
-    stated.min_by(|a, b| (a.2 / a.1.max(1.0)).total_cmp(&(b.2 / b.1.max(1.0))))
 }

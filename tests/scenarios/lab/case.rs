@@ -124,15 +124,7 @@ impl Case {
 
     /// The limiter's window: for a bucket or a queue, the time in which all of it comes back.
     pub(crate) fn window(&self) -> Duration {
-        let filled = |n: u64| Duration::from_secs_f64(n as f64 / self.cap());
-        match self.kind(1.0, Duration::ZERO) {
-            Kind::FixedWindow { window, .. }
-            | Kind::SlidingLog { window, .. }
-            | Kind::SlidingCounter { window, .. } => window,
-            Kind::TokenBucket { burst, .. } => filled(burst),
-            Kind::Queue { depth, .. } => filled(depth + 1),
-            Kind::Concurrency { .. } => Duration::ZERO,
-        }
+        self.kind(1.0, Duration::ZERO).window()
     }
 
     /// Where windows begin at fixed times, their length.

@@ -1,0 +1,148 @@
+//! The policy of one scope, told what happens.
+
+use super::super::ExplorationSettings;
+use super::*;
+use crate::model::{Dialect, QuotaHint};
+
+const SETTINGS: AdaptiveSettings =
+    AdaptiveSettings { margin: 0.01, exploration: None, latency_max: None };
+
+fn at(seconds: f64) -> Moment {
+    Moment::ZERO + Duration::from_secs_f64(seconds)
+}
+
+fn known(rate: f64) -> Estimate {
+    Estimate {
+        rate: Interval { value: rate, low: rate * 0.998, high: rate * 1.002 },
+        cautious: rate * 0.999,
+        limiter: Kind::SlidingLog { limit: rate as u64, window: Duration::from_secs(1) },
+        confidence: 0.99,
+        jitter: Duration::ZERO,
+        source: EstimateSource::Throttles,
+        throttles: 2,
+        at: at(0.0),
+    }
+}
+
+fn review_until(policy: &mut Adaptive, from: f64, to: f64) {
+    let steps = ((to - from) / 0.25) as u32;
+    (1..=steps).for_each(|i| policy.review(at(from + 0.25 * f64::from(i))));
+}
+
+fn holding(settings: AdaptiveSettings, rate: f64) -> Adaptive {
+    let mut policy = Adaptive::new(settings, 1_000.0, None, at(0.0));
+    policy.closed(at(1.0));
+    policy.estimated(Some(known(rate)), at(1.0));
+    policy.opened(Duration::from_secs(1), at(2.0));
+    policy
+}
+
+fn answer(verdict: Verdict, sent: f64, took: f64, hints: Vec<QuotaHint>) -> Answer {
+    Answer { hints, ..Answer::bare(verdict, at(sent), at(sent + took)) }
+}
+
+fn hint(limit: u64, remaining: u64, reset: u64) -> QuotaHint {
+    QuotaHint {
+        dialect: Dialect::XRateLimit,
+        policy: None,
+        limit: Some(limit),
+        remaining: Some(remaining),
+        reset: Some(Duration::from_secs(reset)),
+        window: None,
+    }
+}
+
+#[test]
+fn an_unknown_limit_is_sought_from_far_below_and_never_above_the_ceiling() {
+    let mut policy = Adaptive::new(SETTINGS, 200.0, None, at(0.0));
+    assert!(policy.rate() < 5.0);
+    review_until(&mut policy, 0.0, 60.0);
+    assert_eq!((policy.rate(), policy.pace().state), (200.0, PaceState::Ceiling));
+}
+
+#[test]
+fn a_known_limit_is_held_just_below_and_without_end() {
+    let mut policy = holding(SETTINGS, 100.0);
+    let held = policy.rate();
+    assert!((97.0..100.0).contains(&held), "{held}");
+    review_until(&mut policy, 2.0, 7_200.0);
+    assert_eq!((policy.rate(), policy.pace().state), (held, PaceState::Holding));
+}
+
+#[test]
+fn one_epoch_cuts_once() {
+    let mut policy = holding(SETTINGS, 100.0);
+    policy.closed(at(10.0));
+    let cut = policy.rate();
+    policy.closed(at(10.1));
+    assert_eq!(policy.rate(), cut);
+    assert_eq!((policy.pace().state, policy.review_at()), (PaceState::Paused, Moment::NEVER));
+}
+
+#[test]
+fn a_refusal_while_holding_is_followed_by_a_climb_back_to_a_lower_rate() {
+    let mut policy = holding(SETTINGS, 100.0);
+    let held = policy.rate();
+    policy.closed(at(600.0));
+    policy.estimated(Some(known(100.0)), at(600.1));
+    policy.opened(Duration::from_secs(30), at(630.0));
+    assert!(policy.rate() < held / 2.0);
+    review_until(&mut policy, 630.0, 660.0);
+    assert_eq!(policy.pace().state, PaceState::Holding);
+    assert!(policy.rate() <= held * 0.985 + 1e-9 && policy.rate() > held * 0.97);
+}
+
+#[test]
+fn exploration_is_due_after_its_interval_and_passes_a_limit_that_rose() {
+    let look = ExplorationSettings { interval: Duration::from_secs(60), ..Default::default() };
+    let settings = AdaptiveSettings { exploration: Some(look), ..SETTINGS };
+    let mut policy = holding(settings, 100.0);
+    review_until(&mut policy, 2.0, 50.0);
+    assert_eq!(policy.pace().state, PaceState::Holding);
+    review_until(&mut policy, 50.0, 150.0);
+    assert_eq!((policy.pace().estimate, policy.pace().state), (None, PaceState::Seeking));
+    assert!(policy.rate() > 103.0);
+}
+
+#[test]
+fn two_epochs_in_spite_of_plenty_left_and_hints_are_not_believed() {
+    let mut policy = Adaptive::new(SETTINGS, 1_000.0, None, at(0.0));
+    assert_eq!(policy.pace().hints_trusted, None);
+    for epoch in 0..2 {
+        let t = f64::from(epoch) * 10.0;
+        policy.answered(
+            &answer(Verdict::Accepted, t, 0.1, vec![hint(1_000, 900, 60)]),
+            0,
+            at(t + 0.1),
+        );
+        assert_eq!(policy.pace().hints_trusted, Some(true));
+        policy.answered(&answer(Verdict::Throttled, t + 1.0, 0.1, vec![]), 0, at(t + 1.1));
+    }
+    assert_eq!(policy.pace().hints_trusted, Some(false));
+}
+
+#[test]
+fn what_hints_say_is_left_lasts_until_the_reset() {
+    let mut policy = Adaptive::new(SETTINGS, 1_000.0, None, at(0.0));
+    policy.answered(&answer(Verdict::Accepted, 0.0, 0.1, vec![hint(300, 119, 60)]), 0, at(0.1));
+    review_until(&mut policy, 0.0, 20.0);
+    assert!((policy.rate() - 2.0).abs() < 0.01, "{}", policy.rate());
+    (0..119).for_each(|_| policy.sent(at(20.0)));
+    assert!(policy.vetoes(at(59.0)));
+    policy.review(at(60.2));
+    assert!(!policy.vetoes(at(60.2)), "one may ask after the reset");
+}
+
+#[test]
+fn slow_answers_slow_it_down_only_where_configured() {
+    for (most, slowed) in [(None, false), (Some(Duration::from_millis(500)), true)] {
+        let mut policy = holding(AdaptiveSettings { latency_max: most, ..SETTINGS }, 100.0);
+        let held = policy.rate();
+        for i in 0..100 {
+            let t = 10.0 + f64::from(i) * 0.1;
+            policy.answered(&answer(Verdict::Accepted, t - 2.0, 2.0, vec![]), 0, at(t));
+        }
+        assert_eq!(policy.rate() < held * 0.95, slowed);
+        assert_eq!(policy.pace().reason == PaceReason::Latency, slowed);
+    }
+}
