@@ -92,6 +92,11 @@ enum Mode {
     },
 }
 
+impl Mode {
+    /// The search of somebody who knows nothing.
+    const FIRST: Self = Self::Seek { growth: FIRST_GROWTH, target: None };
+}
+
 impl Adaptive {
     /// A policy that knows nothing, or what an earlier run remembered. `ceiling` is per second.
     #[must_use]
@@ -104,9 +109,9 @@ impl Adaptive {
         let mut policy = Self {
             settings,
             ceiling,
-            mode: Mode::Seek { growth: FIRST_GROWTH, target: None },
+            mode: Mode::FIRST,
             closed: false,
-            rate: (ceiling * FIRST_SHARE).max(HARMLESS).min(ceiling),
+            rate: first(ceiling),
             reason: PaceReason::Start,
             changed_at: now,
             next_step: now + STEP,
@@ -132,9 +137,12 @@ impl Adaptive {
             self.ceiling = ceiling;
             self.changed_at = now;
             self.reason = PaceReason::Ceiling;
-            // A rate that was cut to the old ceiling may follow the estimate again.
             if self.mode == Mode::Hold {
+                // A rate that was cut to the old ceiling may follow the estimate again.
                 self.rate = self.held_rate().unwrap_or(self.rate);
+            } else if self.mode == Mode::FIRST {
+                // The ceiling of the first moment was that of a ramp.
+                self.rate = self.rate.max(first(ceiling));
             }
         }
     }
@@ -374,6 +382,11 @@ impl Adaptive {
             in_flight_max: self.in_flight_max(),
         }
     }
+}
+
+/// Where a search begins of which only the ceiling is known.
+fn first(ceiling: f64) -> f64 {
+    (ceiling * FIRST_SHARE).max(HARMLESS).min(ceiling)
 }
 
 /// Which way the limit has moved, if the new estimate is of another than the old one.

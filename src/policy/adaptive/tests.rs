@@ -146,3 +146,16 @@ fn slow_answers_slow_it_down_only_where_configured() {
         assert_eq!(policy.pace().reason == PaceReason::Latency, slowed);
     }
 }
+
+#[test]
+fn a_ramp_does_not_make_the_search_begin_near_nothing() {
+    let mut policy = Adaptive::new(SETTINGS, 1.0 / 60.0, None, at(0.0));
+    for i in 1..=50 {
+        let now = f64::from(i) * 0.1;
+        policy.configure(SETTINGS, 3.0 * f64::from(i), at(now));
+        policy.review(at(now));
+        assert!(policy.rate() <= 3.0 * f64::from(i));
+    }
+    review_until(&mut policy, 5.0, 30.0);
+    assert!(policy.rate() > 50.0, "{}", policy.rate());
+}
