@@ -35,6 +35,9 @@ struct Prediction {
     reset: f64,
 }
 
+/// Says what is used at each of some notes, in order of time.
+type Predictor<'a> = Box<dyn FnMut(&Note) -> Prediction + 'a>;
+
 /// The notes that agree on the limit, and how closely each can be predicted.
 struct Evidence<'a> {
     record: &'a Excerpt,
@@ -161,7 +164,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    fn predictor(&self, kind: &Kind) -> Option<Box<dyn FnMut(&Note) -> Prediction + 'a>> {
+    fn predictor(&self, kind: &Kind) -> Option<Predictor<'a>> {
         Some(match kind {
             Kind::SlidingLog { window, .. } => Box::new(self.sliding(window.as_secs_f64())),
             Kind::FixedWindow { window, phase, .. } => {
