@@ -38,6 +38,9 @@ fn bad_values_of_every_kind() {
         ("rate = \"10/s\"", "rate = \"10/s\"\nramp = \"25h\"", "streams.main.ramp: too long; got \"25h\"; allowed: from 0s to 1day".to_owned()),
         ("rate = \"10/s\"", "rate = \"10/s\"\narrivals = \"even\"", "streams.main.arrivals: not one of the allowed values; got \"even\"; allowed: uniform, poisson".to_owned()),
         ("rate = \"10/s\"", "rate = \"10/s\"\nmode = \"adaptive\"\narrivals = \"poisson\"", "streams.main.arrivals: streams.main is adaptive: it holds its rate evenly, just under a limit; got \"poisson\"; allowed: uniform in adaptive mode, or mode = \"fixed\"".to_owned()),
+        ("[streams.main]", "[objectives]\nthrottled_ratio = 0.2\n[streams.main]", "objectives.throttled_ratio: too large; got 0.2; allowed: a number from 0.0001 to 0.05".to_owned()),
+        ("[streams.main]", "[objectives]\nlatency = \"10m\"\n[streams.main]", "objectives.latency: too long; got \"10m\"; allowed: from 1ms to 5m".to_owned()),
+        ("[streams.main]", "[objectives]\ntoken_validity = \"1s\"\n[streams.main]", "objectives.token_validity: too short; got \"1s\"; allowed: from 10s to 1day".to_owned()),
         ("rate = \"10/s\"", "rate = \"10/s\"\nmode = \"aimd\"", "streams.main.mode: not one of the allowed values; got \"aimd\"; allowed: fixed, adaptive".to_owned()),
         ("rate = \"10/s\"", "rate = \"10/s\"\nweight = 0", "streams.main.weight: too small; got 0; allowed: a number from 0.001 to 1000.0".to_owned()),
         ("rate = \"10/s\"", "rate = \"10/s\"\nin_flight_max = 0", "streams.main.in_flight_max: too small; got 0; allowed: a whole number from 1 to 100000".to_owned()),
@@ -65,7 +68,7 @@ fn bad_values_of_every_kind() {
         ("type = \"bearer\"", "type = \"baerer\"", "credentials.bench.type: not one of the allowed values; got \"baerer\"; allowed: none, bearer, oauth_client_credentials".to_owned()),
         ("[credentials.bench]", "[credentials.Bench]", "credentials.Bench: not a name; allowed: 1 to 63 lower-case letters, digits, _ and -, the first a letter or digit".to_owned()),
         ("[targets.api]", "[web]\nlisten_address = \"nowhere\"\n[targets.api]", "web.listen_address: not an address; got \"nowhere\"; allowed: IP:PORT, such as 0.0.0.0:9469, [::]:9469 or :9469".to_owned()),
-        ("[targets.api]", "[wbe]\n[targets.api]", "wbe: unknown key; did you mean web?; allowed: allow_inline_secrets, credentials, engine, lifecycle, log, policy, schedule, state, streams, targets, tracing, web".to_owned()),
+        ("[targets.api]", "[wbe]\n[targets.api]", "wbe: unknown key; did you mean web?; allowed: allow_inline_secrets, credentials, engine, lifecycle, log, objectives, policy, schedule, state, streams, targets, tracing, web".to_owned()),
         ("[targets.api]", "[targets.api]\npreset = \"genesys-agentless\"\nparams.from_address = \"+1\"", "targets.api.params.to_address: missing; the preset needs it; allowed: The person's address.".to_owned()),
     ];
     let mut differences = Vec::new();

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub use credential::{CredentialFile, CredentialType};
 pub use process::{
-    EngineFile, LifecycleFile, LogFile, LogFormat, LogLevel, OtlpProtocol, StateFile, TracingFile,
-    WebFile,
+    EngineFile, LifecycleFile, LogFile, LogFormat, LogLevel, ObjectivesFile, OtlpProtocol,
+    StateFile, TracingFile, WebFile,
 };
 pub use stream::{ArrivalsName, JitterName, ModeName, PolicyFile, ScheduleFile, StreamFile};
 pub use target::{DialectName, HttpVersionName, MethodName, TargetFile};
@@ -39,6 +39,8 @@ pub struct ConfigFile {
     pub lifecycle: LifecycleFile,
     /// What the daemon learned, kept over a restart.
     pub state: StateFile,
+    /// What is good enough: what alerts compare with.
+    pub objectives: ObjectivesFile,
     /// Bounds on the whole process.
     pub engine: EngineFile,
     /// How streams find their rate and what they do when refused, unless they say otherwise.

@@ -38,6 +38,7 @@ pub(super) fn settings(
     let mut check = Check { tree, reported, problems: Vec::new(), warnings: Vec::new() };
     let process = process::check(&mut check, file);
     let state = process::state(&mut check, file);
+    let objectives = process::objectives(&mut check, file);
     let targets = target::all(&mut check, file);
     target::one_scope_in_each_domain(&mut check, &targets);
     let credentials = credential::all(&mut check, file);
@@ -54,6 +55,7 @@ pub(super) fn settings(
         log,
         tracing,
         state,
+        objectives,
         grace_period: file.lifecycle.grace_period.0,
         in_flight_max: file.engine.in_flight_max,
         adaptive: stream::adaptive_settings(&file.policy),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::engine::TokenPlan;
-use crate::model::Scope;
+use crate::model::{Objectives, Scope};
 use crate::policy::{AdaptiveSettings, Mode, PolicySettings};
 use crate::schedule::{RequestTemplate, ScheduleSettings};
 use crate::sender::{CredentialSettings, EndpointSettings};
@@ -26,6 +26,8 @@ pub struct Settings {
     pub tracing: TracingSettings,
     /// What is kept over a restart.
     pub state: StateSettings,
+    /// What alerts compare with.
+    pub objectives: Objectives,
     /// How long requests in flight may take to finish at a stop.
     pub grace_period: Duration,
     /// Requests in flight at once, over all streams.

@@ -288,6 +288,7 @@ impl Shared {
         for warning in &settings.warnings {
             tracing::warn!(%warning, "configuration");
         }
+        self.telemetry.objectives(settings.objectives);
         self.tell(Command::Apply(Box::new(outfit))).await;
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = settings;
         Ok(())
@@ -306,6 +307,7 @@ async fn start_telemetry(
     settings: &Settings,
     logs: Option<&LogHandle>,
 ) -> Result<(Telemetry, Observer), StartError> {
+    let objectives = settings.objectives;
     // On a thread of the background, whose standing the exporter's threads inherit.
     let settings = settings.clone();
     let starting = tokio::task::spawn_blocking(move || telemetry_setup::start(&settings));
@@ -313,6 +315,7 @@ async fn start_telemetry(
     if let Some(logs) = logs {
         telemetry.watch_logs(logs);
     }
+    telemetry.objectives(objectives);
     telemetry.config_reloaded(clock::unix_seconds(), true);
     Ok((telemetry, observer))
 }

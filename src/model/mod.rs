@@ -12,6 +12,7 @@ mod human;
 mod identity;
 mod limit;
 mod memory;
+mod objectives;
 mod outcome;
 mod pace;
 mod rate;
@@ -30,6 +31,7 @@ pub use identity::{
 };
 pub use limit::Kind;
 pub use memory::{ESTIMATE_UNUSED_MAX, EstimateMemory, PauseMemory, ScopeMemory};
+pub use objectives::Objectives;
 pub use outcome::{MessageResult, Outcome, SkipReason};
 pub use pace::{Pace, PaceReason, PaceState};
 pub use rate::{ParseRateError, Rate};

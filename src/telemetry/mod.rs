@@ -25,6 +25,7 @@ pub use spans::{
     mix_span_id,
 };
 
+use crate::model::Objectives;
 use metrics::shared::Shared;
 use spans::Pipeline;
 
@@ -128,6 +129,11 @@ impl Telemetry {
     /// A configuration was applied, or refused, at this Unix time in seconds.
     pub fn config_reloaded(&self, unix_s: f64, successful: bool) {
         self.shared.reloads.record(unix_s, successful);
+    }
+
+    /// What counts as good enough from now on.
+    pub fn objectives(&self, objectives: Objectives) {
+        self.shared.set_objectives(objectives);
     }
 
     /// The state file was written, or could not be, at this Unix time in seconds.

@@ -37,6 +37,7 @@ fn documented() -> Families {
 /// What a scrape shows once there is one of everything.
 fn exported() -> (String, Families) {
     let (telemetry, mut observer) = plain();
+    telemetry.objectives(objectives());
     observer.credentials(wall(), at(0), [(CredentialId(0), "cred".into())]);
     let order = order(0, 1, 0, at(0));
     let mut hinted = answer(Verdict::Accepted, at(0));

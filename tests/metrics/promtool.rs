@@ -12,6 +12,7 @@ use crate::support::*;
 #[ignore = "needs the testbed; tests/run runs it"]
 fn promtool_has_nothing_to_say() {
     let (telemetry, mut observer) = plain();
+    telemetry.objectives(objectives());
     observer.credentials(wall(), at(0), [(CredentialId(0), "cred".into())]);
     let order = order(0, 1, 0, at(0));
     let mut hinted = answer(Verdict::Throttled, at(0));

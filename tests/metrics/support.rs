@@ -7,8 +7,8 @@ use std::time::Duration;
 use plimsoll::model::{
     Advice, AdviceSource, Answer, AttemptId, AttemptRecord, CredentialId, Dialect, EndpointId,
     Estimate, EstimateSource, Event, Failure, FailureKind, GateChange, GateId, Identity, Interval,
-    Kind, MessageEnd, MessageId, MessageResult, Moment, Pace, PaceReason, PaceState, QuotaHint,
-    Rate, ScopeKey, SendOrder, SpanId, StreamId, StreamInfo, Verdict, WallOffset,
+    Kind, MessageEnd, MessageId, MessageResult, Moment, Objectives, Pace, PaceReason, PaceState,
+    QuotaHint, Rate, ScopeKey, SendOrder, SpanId, StreamId, StreamInfo, Verdict, WallOffset,
 };
 use plimsoll::telemetry::{BuildInfo, Observer, Telemetry};
 
@@ -90,7 +90,7 @@ pub(crate) fn hint(dialect: Dialect, remaining: u64) -> QuotaHint {
         limit: Some(100),
         remaining: Some(remaining),
         reset: Some(Duration::from_secs(5)),
-        window: None,
+        window: Some(Duration::from_secs(1)),
     }
 }
 
@@ -162,6 +162,22 @@ pub(crate) fn closed(until: Moment, level: u32, long: bool) -> GateChange {
 pub(crate) fn feed(observer: &mut Observer, now: Moment, events: &[Event]) {
     for event in events {
         observer.observe(wall(), now, event);
+    }
+}
+
+/// Thresholds, all different.
+pub(crate) fn objectives() -> Objectives {
+    Objectives {
+        throttled_ratio: 0.01,
+        goodput_ratio: 0.9,
+        limit_fall_ratio: 0.15,
+        growth_ratio: 2.0,
+        latency: Duration::from_millis(250),
+        held_ratio: 0.1,
+        skipped_ratio: 0.02,
+        spans_lost_ratio: 0.03,
+        token_validity: Duration::from_secs(600),
+        heartbeat: Duration::from_secs(10),
     }
 }
 

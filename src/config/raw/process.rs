@@ -179,3 +179,53 @@ impl Default for StateFile {
         Self { file: None, interval: seconds(30) }
     }
 }
+
+/// What is good enough. Every key is exported, and the alerting rules compare with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ObjectivesFile {
+    /// Share of the attempts that may be throttled, over a month. Alerts burn at 14.4 times it, so it
+    /// has to be small.
+    #[schemars(range(min = 0.0001, max = 0.05))]
+    pub throttled_ratio: f64,
+    /// Share of the scheduled rate that is to be accepted.
+    #[schemars(range(min = 0.01, max = 1.0))]
+    pub goodput_ratio: f64,
+    /// A limit that falls by more than this share of what it was in the past day has changed.
+    #[schemars(range(min = 0.01, max = 0.95))]
+    pub limit_fall_ratio: f64,
+    /// Latency and Retry-After may grow to this many times what they were in the past day.
+    #[schemars(range(min = 1.1, max = 100.0))]
+    pub growth_ratio: f64,
+    /// A 95th percentile of the service time below this is fast enough, however much it grew; 1ms to
+    /// 5m.
+    pub latency: HumanDuration,
+    /// Share of the time that gates may hold traffic back.
+    #[schemars(range(min = 0.001, max = 1.0))]
+    pub held_ratio: f64,
+    /// Share of the slots that may be skipped for reasons of our own: late, no token, too many in
+    /// flight.
+    #[schemars(range(min = 0.0001, max = 1.0))]
+    pub skipped_ratio: f64,
+    /// Share of the spans that may be lost.
+    #[schemars(range(min = 0.0001, max = 1.0))]
+    pub spans_lost_ratio: f64,
+    /// A token is to be valid for at least this long; 10s to 24h.
+    pub token_validity: HumanDuration,
+}
+
+impl Default for ObjectivesFile {
+    fn default() -> Self {
+        Self {
+            throttled_ratio: 0.01,
+            goodput_ratio: 0.9,
+            limit_fall_ratio: 0.15,
+            growth_ratio: 2.0,
+            latency: HumanDuration(Duration::from_millis(250)),
+            held_ratio: 0.1,
+            skipped_ratio: 0.01,
+            spans_lost_ratio: 0.01,
+            token_validity: seconds(600),
+        }
+    }
+}

@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::url::{self, Plain};
-use super::{Check, Fault, HOUR, MS, secs};
+use super::{Check, DAY, Fault, HOUR, MS, secs};
 use crate::config::raw::ConfigFile;
 use crate::config::settings::{LogSettings, StateSettings, TracingSettings, WebSettings};
+use crate::model::Objectives;
 
 /// Where requests of a configuration that is refused anyway would have been answered.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -58,6 +59,24 @@ pub(super) fn state(check: &mut Check<'_>, file: &ConfigFile) -> StateSettings {
     }
     let resolve = |name: &String| check.tree.resolved(&super::path(&keys), name);
     StateSettings { file: file.state.file.as_ref().map(resolve), interval: file.state.interval.0 }
+}
+
+pub(super) fn objectives(check: &mut Check<'_>, file: &ConfigFile) -> Objectives {
+    let wanted = &file.objectives;
+    check.duration(&["objectives", "latency"], wanted.latency, MS..=secs(300));
+    check.duration(&["objectives", "token_validity"], wanted.token_validity, secs(10)..=DAY);
+    Objectives {
+        throttled_ratio: wanted.throttled_ratio,
+        goodput_ratio: wanted.goodput_ratio,
+        limit_fall_ratio: wanted.limit_fall_ratio,
+        growth_ratio: wanted.growth_ratio,
+        latency: wanted.latency.0,
+        held_ratio: wanted.held_ratio,
+        skipped_ratio: wanted.skipped_ratio,
+        spans_lost_ratio: wanted.spans_lost_ratio,
+        token_validity: wanted.token_validity.0,
+        heartbeat: file.web.heartbeat.0,
+    }
 }
 
 /// Reads `IP:PORT`, and the two short forms that people use: `:PORT` and `localhost:PORT`.

@@ -135,6 +135,9 @@ families! {
     QUOTA_RESET = Gauge "plimsoll_quota_reset_timestamp_seconds" ["stream", "target", "dialect"]
         "Unix time of the quota's reset, as the latest response with one stated.";
 
+    QUOTA_WINDOW = Gauge "plimsoll_quota_window_seconds" ["stream", "target", "dialect"]
+        "Length of the quota's window, as the latest response with one stated.";
+
     TOKEN_FETCHES = Counter "plimsoll_token_fetches_total" ["credential", "result"]
         "Token fetches that ended, by result.";
     TOKEN_EXPIRY = Gauge "plimsoll_token_expiry_timestamp_seconds" ["credential"]
@@ -165,6 +168,27 @@ families! {
         "How much later than planned the send loop woke, where it had planned to.";
     DRAINING = Gauge "plimsoll_draining" []
         "1 once no further slots are scheduled.";
+
+    GOAL_THROTTLED = Gauge "plimsoll_objective_throttled_ratio" []
+        "Share of the attempts that may be throttled, as configured.";
+    GOAL_GOODPUT = Gauge "plimsoll_objective_goodput_ratio" []
+        "Share of the scheduled rate that is to be accepted, as configured.";
+    GOAL_LIMIT_FALL = Gauge "plimsoll_objective_limit_fall_ratio" []
+        "A limit that falls by more than this share of its past has changed, as configured.";
+    GOAL_GROWTH = Gauge "plimsoll_objective_growth_ratio" []
+        "Latency and Retry-After may grow to this many times their past, as configured.";
+    GOAL_LATENCY = Gauge "plimsoll_objective_latency_seconds" []
+        "A 95th percentile of the service time below this is fast enough, as configured.";
+    GOAL_HELD = Gauge "plimsoll_objective_held_ratio" []
+        "Share of the time that gates may hold traffic back, as configured.";
+    GOAL_SKIPPED = Gauge "plimsoll_objective_skipped_ratio" []
+        "Share of the slots that may be skipped for reasons of our own, as configured.";
+    GOAL_SPANS_LOST = Gauge "plimsoll_objective_spans_lost_ratio" []
+        "Share of the spans that may be lost, as configured.";
+    GOAL_TOKEN = Gauge "plimsoll_objective_token_validity_seconds" []
+        "A token is to be valid for at least this long, as configured.";
+    GOAL_HEARTBEAT = Gauge "plimsoll_objective_heartbeat_seconds" []
+        "The send loop counts as dead when it has not woken for this long, as configured.";
 
     RELOAD_OK = Gauge "plimsoll_config_last_reload_successful" []
         "1 when the latest configuration was applied, 0 when it was refused.";

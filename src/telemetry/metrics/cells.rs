@@ -53,10 +53,12 @@ pub(in crate::telemetry) struct QuotaCell {
     pub(in crate::telemetry) limit: f64,
     pub(in crate::telemetry) remaining: f64,
     pub(in crate::telemetry) reset_unix_s: f64,
+    pub(in crate::telemetry) window_s: f64,
 }
 
 impl QuotaCell {
-    const UNKNOWN: Self = Self { limit: f64::NAN, remaining: f64::NAN, reset_unix_s: f64::NAN };
+    const UNKNOWN: Self =
+        Self { limit: f64::NAN, remaining: f64::NAN, reset_unix_s: f64::NAN, window_s: f64::NAN };
 }
 
 /// One stream (or several of the same name and target, one after the other).
@@ -130,6 +132,7 @@ impl StreamCell {
                 limit: hint.limit.map_or(f64::NAN, |v| v as f64),
                 remaining: hint.remaining.map_or(f64::NAN, |v| v as f64),
                 reset_unix_s: hint.reset.map_or(f64::NAN, |d| wall.unix_seconds(received + d)),
+                window_s: hint.window.map_or(f64::NAN, |d| d.as_secs_f64()),
             };
         }
     }

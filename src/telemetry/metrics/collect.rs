@@ -59,6 +59,7 @@ fn stream(sheet: &mut Sheet, cell: &StreamCell) {
             (&c::QUOTA_LIMIT, quota.limit),
             (&c::QUOTA_REMAINING, quota.remaining),
             (&c::QUOTA_RESET, quota.reset_unix_s),
+            (&c::QUOTA_WINDOW, quota.window_s),
         ] {
             // Unknown is not zero: a quota that no server ever stated has no series.
             if !value.is_nan() {

@@ -11,6 +11,7 @@ pub(super) mod cells;
 mod collect;
 pub(super) mod exemplars;
 pub(super) mod histogram;
+mod objectives;
 pub(super) mod pace;
 pub(super) mod shared;
 pub(super) mod sheet;

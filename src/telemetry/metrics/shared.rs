@@ -11,7 +11,9 @@ use prometheus::proto::MetricFamily;
 use super::book::Book;
 use super::catalog::{self as c, CATALOG};
 use super::exemplars::Exemplars;
+use super::objectives;
 use super::sheet::Sheet;
+use crate::model::Objectives;
 use crate::telemetry::spans::{SpanCounts, SpanDrop};
 use crate::telemetry::{BuildInfo, TelemetryError};
 
@@ -79,6 +81,7 @@ pub(in crate::telemetry) struct Shared {
     pub(in crate::telemetry) reloads: Reloads,
     pub(in crate::telemetry) state_writes: StateWrites,
     pub(in crate::telemetry) registry: Registry,
+    objectives: Mutex<Option<Objectives>>,
     log_losses: OnceLock<Arc<AtomicU64>>,
     build: BuildInfo,
     started_unix_s: f64,
@@ -96,6 +99,7 @@ impl Shared {
             reloads: Reloads::default(),
             state_writes: StateWrites::default(),
             registry: Registry::new(),
+            objectives: Mutex::default(),
             log_losses: OnceLock::new(),
             build: build.clone(),
             started_unix_s,
@@ -109,6 +113,10 @@ impl Shared {
     pub(in crate::telemetry) fn watch_log_losses(&self, losses: Arc<AtomicU64>) {
         // Logging is set up once in a process; a second call has nothing to add.
         self.log_losses.get_or_init(|| losses);
+    }
+
+    pub(in crate::telemetry) fn set_objectives(&self, objectives: Objectives) {
+        *self.objectives.lock().unwrap_or_else(PoisonError::into_inner) = Some(objectives);
     }
 
     /// The book, waiting for it if need be.
@@ -148,6 +156,9 @@ impl Shared {
         sheet.count(&c::LOG_LINES_LOST, &[], lost);
         self.reloads.collect(&mut sheet);
         self.state_writes.collect(&mut sheet);
+        if let Some(goals) = *self.objectives.lock().unwrap_or_else(PoisonError::into_inner) {
+            objectives::collect(&mut sheet, &goals);
+        }
         let BuildInfo { version, revision, rustc } = &self.build;
         sheet.put(&c::BUILD_INFO, &[version, revision, rustc], 1.0);
         sheet.put(&c::STARTED, &[], self.started_unix_s);
