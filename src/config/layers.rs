@@ -26,6 +26,18 @@ pub struct Sources {
     pub overrides: Vec<Override>,
 }
 
+impl Sources {
+    /// The files that are read anew with each load.
+    #[must_use]
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let path = |file: &FileSource| match file {
+            FileSource::Path(path) => Some(path.clone()),
+            FileSource::Toml { .. } | FileSource::Yaml { .. } => None,
+        };
+        self.files.iter().filter_map(path).collect()
+    }
+}
+
 impl fmt::Debug for Sources {
     /// Names only: the values of an environment are full of secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

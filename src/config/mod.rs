@@ -58,6 +58,7 @@ pub fn load(sources: &Sources) -> Result<Settings, Problems> {
     match semantic::settings(&file, &tree, &reported) {
         Ok(mut settings) => {
             Problems::check(problems)?;
+            settings.sources = sources.paths();
             settings.effective = effective(&file);
             Ok(settings)
         }

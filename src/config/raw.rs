@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use credential::{CredentialFile, CredentialType};
 pub use process::{
     EngineFile, LifecycleFile, LogFile, LogFormat, LogLevel, ObjectivesFile, OtlpProtocol,
-    StateFile, TracingFile, WebFile,
+    ReloadFile, StateFile, TracingFile, WebFile,
 };
 pub use stream::{ArrivalsName, JitterName, ModeName, PolicyFile, ScheduleFile, StreamFile};
 pub use target::{DialectName, HttpVersionName, MethodName, TargetFile};
@@ -37,6 +37,8 @@ pub struct ConfigFile {
     pub tracing: TracingFile,
     /// Start and stop.
     pub lifecycle: LifecycleFile,
+    /// Configuration files, and the files that secrets are in, while they change.
+    pub reload: ReloadFile,
     /// What the daemon learned, kept over a restart.
     pub state: StateFile,
     /// What is good enough: what alerts compare with.

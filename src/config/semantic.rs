@@ -39,6 +39,7 @@ pub(super) fn settings(
     let process = process::check(&mut check, file);
     let state = process::state(&mut check, file);
     let objectives = process::objectives(&mut check, file);
+    let reload_interval = process::reload(&mut check, file);
     let targets = target::all(&mut check, file);
     target::one_scope_in_each_domain(&mut check, &targets);
     let credentials = credential::all(&mut check, file);
@@ -56,6 +57,7 @@ pub(super) fn settings(
         tracing,
         state,
         objectives,
+        reload_interval,
         grace_period: file.lifecycle.grace_period.0,
         in_flight_max: file.engine.in_flight_max,
         adaptive: stream::adaptive_settings(&file.policy),
@@ -66,6 +68,7 @@ pub(super) fn settings(
             .collect(),
         streams,
         warnings: check.warnings,
+        sources: Vec::new(),
         effective: serde_json::Value::Null,
     })
 }

@@ -11,7 +11,7 @@ use crate::engine::TokenPlan;
 use crate::model::{Objectives, Scope};
 use crate::policy::{AdaptiveSettings, Mode, PolicySettings};
 use crate::schedule::{RequestTemplate, ScheduleSettings};
-use crate::sender::{CredentialSettings, EndpointSettings};
+use crate::sender::{AuthSettings, CredentialSettings, EndpointSettings, SecretSource};
 
 use super::raw::{LogFormat, LogLevel, OtlpProtocol};
 
@@ -28,6 +28,8 @@ pub struct Settings {
     pub state: StateSettings,
     /// What alerts compare with.
     pub objectives: Objectives,
+    /// How often to look whether [`Self::files`] have changed; zero is never.
+    pub reload_interval: Duration,
     /// How long requests in flight may take to finish at a stop.
     pub grace_period: Duration,
     /// Requests in flight at once, over all streams.
@@ -42,6 +44,8 @@ pub struct Settings {
     pub streams: Vec<StreamSettings>,
     /// What is allowed and yet probably not meant.
     pub warnings: Vec<String>,
+    /// The files that it was read from.
+    pub(super) sources: Vec<PathBuf>,
     /// The whole configuration with defaults filled in and secrets masked.
     pub(super) effective: Value,
 }
@@ -152,10 +156,26 @@ impl Settings {
         super::dump::yaml(&self.effective)
     }
 
+    /// Every file whose change would change what runs: those that it was read from, and those that its
+    /// secrets are in.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let secrets = self.credentials.iter().flat_map(|c| match &c.settings.auth {
+            None => vec![],
+            Some(AuthSettings::Bearer(token)) => vec![token],
+            Some(AuthSettings::Oauth(oauth)) => vec![&oauth.client_id, &oauth.client_secret],
+        });
+        let secrets = secrets.filter_map(|source| match source {
+            SecretSource::File(path) => Some(path),
+            SecretSource::Env(_) | SecretSource::Inline(_) => None,
+        });
+        self.sources.iter().chain(secrets).cloned().collect()
+    }
+
     /// The keys that differ from `running` and take effect only at the next start.
     #[must_use]
     pub fn restart_needed(&self, running: &Self) -> Vec<String> {
-        let sections = ["web", "log", "tracing", "state"];
+        let sections = ["web", "log", "tracing", "reload", "state"];
         super::dump::differing(&running.effective, &self.effective, &sections)
     }
 }

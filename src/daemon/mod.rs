@@ -3,6 +3,7 @@
 
 mod outbound;
 mod outfit;
+mod reload;
 mod run;
 mod send_loop;
 mod state_file;
@@ -24,13 +25,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::outfit::Outfitter;
+pub use self::reload::{Loader, Look};
 pub(crate) use self::run::{Life, Signals};
 pub use self::run::{RunError, run};
 use self::send_loop::{Command, SendLoop, Signs};
 use self::state_keeper::{Keeper, Known};
 pub(crate) use self::telemetry_setup::start_logs;
 use crate::clock::{self, Clock};
-use crate::config::{Problems, Settings};
+use crate::config::Settings;
 use crate::engine::Engine;
 use crate::model::{Moment, ScopeMemory, Status};
 use crate::telemetry::{LogHandle, Observer, Telemetry, TelemetryError};
@@ -38,9 +40,6 @@ use crate::web::{self, Feed};
 
 /// Commands that may wait for the send loop. It takes them at every wake-up.
 const COMMANDS_MAX: usize = 64;
-
-/// Reads the configuration anew.
-pub type Loader = Arc<dyn Fn() -> Result<Settings, Problems> + Send + Sync>;
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +67,8 @@ pub struct Start {
     pub settings: Settings,
     /// How to read it anew; `None`: it cannot change.
     pub loader: Option<Loader>,
+    /// The configuration's files as they were before it was read.
+    pub files: Look,
     /// End the run after this many requests.
     pub count: Option<u64>,
     /// Whose lost lines are to be counted.
@@ -105,7 +106,9 @@ struct Shared {
     feed: Feed,
     loader: Option<Loader>,
     /// Held over a reload, so that two never interleave.
-    outfitter: tokio::sync::Mutex<Outfitter>,
+    outfitter: Arc<tokio::sync::Mutex<Outfitter>>,
+    /// The files of the configuration as they were when it was last read.
+    taken: Mutex<Look>,
     running: Mutex<Settings>,
     /// The send loop's last word.
     last: Mutex<Option<Status>>,
@@ -119,9 +122,10 @@ impl Daemon {
     /// # Errors
     /// See [`StartError`]; nothing has been sent then.
     pub async fn start(start: Start) -> Result<Self, StartError> {
-        let Start { settings, loader, count, logs } = start;
+        let Start { settings, loader, files, count, logs } = start;
         let clock = Clock::start();
         let mut outfitter = Outfitter::new(clock, settings.in_flight_max);
+        let files = files.completed(settings.files());
         let outfit = outfitter.outfit(&settings).map_err(StartError::Outfit)?;
         let requested = settings.web.listen_address;
         let listening = TcpListener::bind(requested).await;
@@ -143,6 +147,7 @@ impl Daemon {
         let lifecycle = settings.web.enable_lifecycle;
         let heartbeat = settings.web.heartbeat;
         let state = settings.state.clone();
+        let look_every = settings.reload_interval;
         let running = Mutex::new(settings);
         let keeper = Keeper::new(&state, &telemetry);
         if let Some(keeper) = &keeper {
@@ -155,12 +160,16 @@ impl Daemon {
             telemetry,
             feed,
             loader,
-            outfitter: tokio::sync::Mutex::new(outfitter),
+            outfitter: Arc::new(tokio::sync::Mutex::new(outfitter)),
+            taken: Mutex::new(files),
             running,
             last: Mutex::new(None),
             quit,
         };
         let shared = Arc::new(shared);
+        if !look_every.is_zero() {
+            tokio::spawn(Arc::clone(&shared).watch(look_every));
+        }
         let (close, closed) = oneshot::channel::<()>();
         let context = surface::context(&shared, heartbeat, lifecycle);
         let serving = tokio::spawn(web::serve(listener, context, async {
@@ -258,40 +267,6 @@ impl Shared {
             return Some(status);
         }
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Reads, checks and applies the configuration; on any problem nothing changes.
-    async fn reload(&self) -> Result<(), String> {
-        let mut outfitter = self.outfitter.lock().await;
-        let result = self.try_reload(&mut outfitter).await;
-        let unix_s = clock::unix_seconds();
-        self.telemetry.config_reloaded(unix_s, result.is_ok());
-        let ok = result.is_ok();
-        self.feed.publish("reload", serde_json::json!({ "at": unix_s, "ok": ok }).to_string());
-        match &result {
-            Ok(()) => tracing::info!("configuration reloaded"),
-            Err(problem) => {
-                tracing::error!(%problem, "configuration not reloaded: nothing changed")
-            }
-        }
-        result
-    }
-
-    async fn try_reload(&self, outfitter: &mut Outfitter) -> Result<(), String> {
-        let loader = self.loader.clone().ok_or("this daemon's configuration cannot change")?;
-        let loading = tokio::task::spawn_blocking(move || loader()).await;
-        let settings = loading.map_err(|e| e.to_string())?.map_err(|p| p.to_string())?;
-        let outfit = outfitter.outfit(&settings).map_err(|problems| problems.join("\n"))?;
-        for key in settings.restart_needed(&self.running()) {
-            tracing::warn!(key, "changed, and takes effect only at the next start");
-        }
-        for warning in &settings.warnings {
-            tracing::warn!(%warning, "configuration");
-        }
-        self.telemetry.objectives(settings.objectives);
-        self.tell(Command::Apply(Box::new(outfit))).await;
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = settings;
-        Ok(())
     }
 
     fn running(&self) -> Settings {

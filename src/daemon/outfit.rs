@@ -1,6 +1,10 @@
 //! Turns a valid configuration into what the send loop sends with: HTTP clients, tokens, a plan.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+
+use secrecy::ExposeSecret;
 
 use super::outbound::Endpoint;
 use super::send_loop::Outfit;
@@ -18,6 +22,7 @@ pub(super) struct Outfitter {
     registry: Registry,
     connections: Connections,
     clock: sender::Clock,
+    marks: RandomState,
 }
 
 impl Outfitter {
@@ -26,6 +31,7 @@ impl Outfitter {
             registry: Registry::new(),
             connections: Connections::new(in_flight_max as usize),
             clock: sender::Clock::new(move || clock.now(), clock::unix_nanos),
+            marks: RandomState::new(),
         }
     }
 
@@ -39,9 +45,10 @@ impl Outfitter {
         let Assigned { plan, endpoints, credentials } = registry.assign(settings);
         let mut outfit = Outfit {
             plan,
-            endpoints: std::collections::HashMap::new(),
-            token_clients: std::collections::HashMap::new(),
+            endpoints: HashMap::new(),
+            token_clients: HashMap::new(),
             static_tokens: Vec::new(),
+            clients: HashMap::new(),
             credential_names: Vec::new(),
         };
         let mut problems = Vec::new();
@@ -82,8 +89,10 @@ impl Outfitter {
             }
             Some(AuthSettings::Oauth(oauth)) => {
                 // Read anew at each fetch; read here too, so that a missing file is told at once.
-                read_secret(&oauth.client_id).map_err(|e| e.to_string())?;
-                read_secret(&oauth.client_secret).map_err(|e| e.to_string())?;
+                let id = read_secret(&oauth.client_id).map_err(|e| e.to_string())?;
+                let secret = read_secret(&oauth.client_secret).map_err(|e| e.to_string())?;
+                let mark = self.marks.hash_one((id.expose_secret(), secret.expose_secret()));
+                outfit.clients.insert(credential.id, mark);
                 let clock = self.clock.clone();
                 let client = TokenClient::new(oauth.clone(), &mut self.connections, clock)
                     .map_err(|e| e.to_string())?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Daemon, Loader, Start, StartError, background_runtime, start_logs};
+use super::{Daemon, Loader, Look, Start, StartError, background_runtime, start_logs};
 use crate::cli::{EXIT_FAILURE, EXIT_USAGE, RunArgs};
 use crate::config::{self, Problems};
 use crate::model::Status;
@@ -55,6 +55,8 @@ impl RunError {
 /// See [`RunError`].
 pub fn run(args: &RunArgs, env: Vec<(String, String)>) -> Result<(), RunError> {
     let sources = args.sources(env);
+    // Looked at before they are read: what changes in between counts as changed.
+    let files = Look::at(sources.paths());
     let loader: Loader = Arc::new(move || config::load(&sources));
     let settings = loader()?;
     let logs = start_logs(&settings.log)?;
@@ -66,8 +68,8 @@ pub fn run(args: &RunArgs, env: Vec<(String, String)>) -> Result<(), RunError> {
     let runtime = background_runtime()?;
     let result = runtime.block_on(async {
         let mut signals = Signals::new()?;
-        let start =
-            Start { settings, loader: Some(loader), count: args.count, logs: Some(logs.clone()) };
+        let loader = Some(loader);
+        let start = Start { settings, loader, files, count: args.count, logs: Some(logs.clone()) };
         let mut daemon = Daemon::start(start).await?;
         tracing::info!(address = %daemon.address(), "serving metrics, health and status");
         let life = Life { run_for: args.run_for.map(|d| d.0), grace, linger: args.linger };

@@ -57,6 +57,8 @@ pub(super) struct Outfit {
     pub(super) endpoints: HashMap<EndpointId, Endpoint>,
     pub(super) token_clients: HashMap<CredentialId, TokenClient>,
     pub(super) static_tokens: Vec<(CredentialId, secrecy::SecretString)>,
+    /// What tokens are asked for with, as numbers that tell only whether it has changed.
+    pub(super) clients: HashMap<CredentialId, u64>,
     pub(super) credential_names: Vec<(CredentialId, Arc<str>)>,
 }
 
@@ -67,6 +69,8 @@ pub(super) struct SendLoop {
     engine: Engine,
     observer: Observer,
     outbound: Outbound,
+    /// [`Outfit::clients`] of what runs.
+    clients: HashMap<CredentialId, u64>,
     /// Where fits are computed: threads that stand back for this loop's.
     background: Handle,
     returned: UnboundedReceiver<Returned>,
@@ -105,6 +109,7 @@ impl SendLoop {
             engine,
             observer,
             outbound: Outbound::new(sender),
+            clients: HashMap::new(),
             background,
             returned,
             commands,
@@ -205,6 +210,12 @@ impl SendLoop {
         }
         self.observer.credentials(self.wall, now, outfit.credential_names);
         self.engine.handle(now, Input::Apply(outfit.plan));
+        let known = std::mem::replace(&mut self.clients, outfit.clients);
+        for (credential, mark) in &self.clients {
+            if known.get(credential).is_some_and(|old| old != mark) {
+                self.engine.handle(now, Input::Renew(*credential));
+            }
+        }
     }
 
     /// Carries out what the engine wants; says when to wake it, or `None` when it has drained.

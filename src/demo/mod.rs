@@ -15,7 +15,7 @@ use self::report::Report;
 use crate::check::load_simulation;
 use crate::cli::{DemoArgs, EXIT_FAILURE, EXIT_USAGE};
 use crate::config::{self, FileSource, LogLevel, Problems, Settings, Sources};
-use crate::daemon::{Daemon, Life, RunError, Signals, Start, background_runtime, start_logs};
+use crate::daemon::{Daemon, Life, Look, RunError, Signals, Start, background_runtime, start_logs};
 use crate::simulator::{Simulation, Simulator};
 use crate::telemetry::LogError;
 
@@ -73,7 +73,13 @@ pub fn run(args: &DemoArgs) -> Result<(), DemoError> {
     let (rate, limit) = (args.rate, args.limit);
     let result: Result<(), DemoError> = runtime.block_on(async {
         let mut signals = Signals::new()?;
-        let start = Start { settings, loader: None, count: None, logs: Some(logs.clone()) };
+        let start = Start {
+            settings,
+            loader: None,
+            files: Look::default(),
+            count: None,
+            logs: Some(logs.clone()),
+        };
         let mut daemon = Daemon::start(start).await.map_err(RunError::from)?;
         introduce(args, api.address, daemon.address())?;
         let mut report = Report::new(rate, limit, moving);

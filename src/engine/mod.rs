@@ -76,6 +76,9 @@ pub enum Input {
         /// What came of it.
         answer: TokenAnswer,
     },
+    /// What this credential's tokens are asked for with has changed: fetch one now, and go on with the
+    /// one there is until it comes.
+    Renew(CredentialId),
     /// A fit of [`Output::Fit`] came to an end.
     Fitted(GateId, Found),
     /// Send nothing more; let what is in flight finish.
@@ -164,6 +167,10 @@ impl Engine {
             }
             Input::Answered { attempt, answer } => self.answered(attempt, answer, now),
             Input::Token { credential, answer } => self.token_answered(credential, answer, now),
+            Input::Renew(credential) => {
+                self.tokens.renew(credential);
+                self.tokens_due(now);
+            }
             Input::Fitted(gate, found) => self.fitted(gate, &found, now),
             Input::Drain => self.begin_drain(now),
             Input::Abandon => self.abandon(now),

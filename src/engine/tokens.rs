@@ -48,6 +48,8 @@ struct Held {
     token: Option<Token>,
     generation: u32,
     fetching: bool,
+    /// The fetch that is under way asks with what is no longer right.
+    outdated: bool,
     /// No fetch before this.
     not_before: Moment,
     failures: u32,
@@ -147,6 +149,14 @@ impl TokenDesk {
         next
     }
 
+    /// A token is to be fetched as soon as the login server may be asked.
+    pub(super) fn renew(&mut self, id: CredentialId) {
+        if let Some(held) = self.credentials.get_mut(&id) {
+            held.outdated = held.fetching;
+            held.fetch_now();
+        }
+    }
+
     /// A fetch ended.
     pub(super) fn answered(
         &mut self,
@@ -171,6 +181,9 @@ impl TokenDesk {
             }
             TokenAnswer::Unavailable => held.unavailable(&backoff, now, rng),
         };
+        if std::mem::take(&mut held.outdated) {
+            held.fetch_now();
+        }
         outbox.push_back(Output::Event(Event::Token(id, event)));
     }
 
@@ -237,6 +250,7 @@ impl Held {
             token: None,
             generation: 0,
             fetching: false,
+            outdated: false,
             not_before: Moment::ZERO,
             failures: 0,
             last_delay: Duration::ZERO,
@@ -246,6 +260,14 @@ impl Held {
     fn due_at(&self, host: &LoginHost) -> Moment {
         let wanted = self.token.map_or(Moment::ZERO, |token| token.renew_at);
         wanted.max(self.not_before).max(host.not_before)
+    }
+
+    fn fetch_now(&mut self) {
+        self.not_before = Moment::ZERO;
+        self.failures = 0;
+        if let Some(token) = &mut self.token {
+            token.renew_at = Moment::ZERO;
+        }
     }
 
     fn granted(&mut self, expires_in: Duration, now: Moment) -> TokenEvent {

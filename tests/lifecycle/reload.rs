@@ -11,18 +11,18 @@ const LIFECYCLE: &[&str] = &["--web.enable-lifecycle"];
 const RELOADED: &str = "plimsoll_config_reloads_total";
 
 /// A configuration in which each request tells its stream and sequence.
-fn telling(api: &Scripted, streams: &str) -> String {
+pub(crate) fn telling(api: &Scripted, streams: &str) -> String {
     let target = "headers = { x-stream = \"{{stream}}\", x-sequence = \"{{sequence}}\" }\n";
     sending_to(&api.url) + target + streams
 }
 
-fn of_stream(api: &Scripted, name: &str) -> Vec<Request> {
+pub(crate) fn of_stream(api: &Scripted, name: &str) -> Vec<Request> {
     api.seen().into_iter().filter(|r| r.header("x-stream") == Some(name)).collect()
 }
 
 /// Fails unless a stream's sequence runs on without a restart, a hole or a doublet, and requests
 /// never stop coming for long.
-fn runs_on(requests: &[Request]) {
+pub(crate) fn runs_on(requests: &[Request]) {
     // Requests on different connections may overtake each other.
     let mut numbers: Vec<u64> = requests
         .iter()
@@ -37,7 +37,7 @@ fn runs_on(requests: &[Request]) {
     assert!(longest < Duration::from_secs(1), "a gap of {longest:?}");
 }
 
-fn reloads(daemon: &Daemon, result: &str) -> f64 {
+pub(crate) fn reloads(daemon: &Daemon, result: &str) -> f64 {
     daemon.sum(RELOADED, &[("result", result)])
 }
 

@@ -162,6 +162,21 @@ impl Default for EngineFile {
     }
 }
 
+/// Configuration files, and the files that secrets are in, while they change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReloadFile {
+    /// How often to look whether one has changed; 100ms to 1h, or 0s for never. What has stood unchanged
+    /// for one interval is read and applied as SIGHUP would.
+    pub interval: HumanDuration,
+}
+
+impl Default for ReloadFile {
+    fn default() -> Self {
+        Self { interval: seconds(0) }
+    }
+}
+
 /// What the daemon learned, kept over a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

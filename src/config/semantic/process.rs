@@ -51,6 +51,15 @@ pub(super) fn check(
     )
 }
 
+/// How often to look at files; zero is never.
+pub(super) fn reload(check: &mut Check<'_>, file: &ConfigFile) -> Duration {
+    let interval = file.reload.interval;
+    if !interval.0.is_zero() {
+        check.duration(&["reload", "interval"], interval, MS * 100..=HOUR);
+    }
+    interval.0
+}
+
 pub(super) fn state(check: &mut Check<'_>, file: &ConfigFile) -> StateSettings {
     check.duration(&["state", "interval"], file.state.interval, secs(1)..=HOUR);
     let keys = ["state", "file"];
