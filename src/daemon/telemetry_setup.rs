@@ -4,7 +4,8 @@ use super::StartError;
 use crate::clock;
 use crate::config::{LogFormat, LogSettings, OtlpProtocol, Settings};
 use crate::telemetry::{
-    self, BuildInfo, LogError, LogHandle, Observer, Protocol, Sampling, Telemetry, TracingSettings,
+    self, BuildInfo, LogError, LogHandle, Observer, PodInfo, Protocol, Sampling, Telemetry,
+    TracingSettings,
 };
 
 /// Logging as configured.
@@ -25,10 +26,14 @@ pub(crate) fn start_logs(settings: &LogSettings) -> Result<LogHandle, LogError> 
 pub(super) fn start(settings: &Settings) -> Result<(Telemetry, Observer), StartError> {
     let build = build_info();
     let started = clock::unix_seconds();
-    match tracing_settings(settings)? {
-        Some(tracing) => Ok(Telemetry::with_otlp(&build, started, &tracing)?),
-        None => Ok(Telemetry::new(&build, started)?),
+    let (telemetry, observer) = match tracing_settings(settings)? {
+        Some(tracing) => Telemetry::with_otlp(&build, started, &tracing)?,
+        None => Telemetry::new(&build, started)?,
+    };
+    if let Some(pod) = PodInfo::of(&telemetry::resource_attributes(&variable)) {
+        telemetry.runs_in(pod);
     }
+    Ok((telemetry, observer))
 }
 
 /// The exporter's settings: configuration under the standard variables. `None`: traces are off.

@@ -22,7 +22,7 @@ pub use metrics::catalog::{CATALOG, Family, Kind};
 pub use observer::Observer;
 pub use spans::{
     Protocol, Sampling, SpanDrop, SpanExporter, SpanSettingsError, SpanTotals, TracingSettings,
-    mix_span_id,
+    mix_span_id, resource_attributes,
 };
 
 use crate::model::Objectives;
@@ -38,6 +38,30 @@ pub struct BuildInfo {
     pub revision: String,
     /// Compiler version, or `unknown`.
     pub rustc: String,
+}
+
+/// Where in Kubernetes the process runs, for `plimsoll_pod_info`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodInfo {
+    /// Namespace.
+    pub namespace: String,
+    /// Pod.
+    pub pod: String,
+    /// Node.
+    pub node: String,
+}
+
+impl PodInfo {
+    /// What attributes of a resource say by OpenTelemetry's names; `None` when they name no pod.
+    #[must_use]
+    pub fn of(attributes: &[(String, String)]) -> Option<Self> {
+        let of = |key| attributes.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
+        Some(Self {
+            namespace: of("k8s.namespace.name").unwrap_or_default(),
+            pod: of("k8s.pod.name")?,
+            node: of("k8s.node.name").unwrap_or_default(),
+        })
+    }
 }
 
 /// Why telemetry could not be set up.
@@ -144,6 +168,11 @@ impl Telemetry {
     /// Lets the scrape read how many log lines were lost.
     pub fn watch_logs(&self, logs: &LogHandle) {
         self.shared.watch_log_losses(logs.lost_lines());
+    }
+
+    /// Lets the scrape tell where the process runs.
+    pub fn runs_in(&self, pod: PodInfo) {
+        self.shared.runs_in(pod);
     }
 
     /// What became of the spans so far.

@@ -13,6 +13,7 @@ mod mounted;
 mod oauth;
 mod payload;
 mod reload;
+mod rollout;
 mod scripted;
 mod secrets;
 mod start;

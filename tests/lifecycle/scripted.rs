@@ -34,6 +34,8 @@ impl Request {
 pub(crate) enum Reply {
     /// A status and further header lines.
     Status(u16, String),
+    /// 200 and this body.
+    Json(String),
     /// Nothing at all, until the client gives up.
     Stall,
     /// The connection is closed without a word.
@@ -95,9 +97,12 @@ fn serve(stream: &TcpStream, seen: &Seen, script: &Script) {
         };
         match script(number, &request) {
             Reply::Status(status, headers) => {
-                let head = format!("HTTP/1.1 {status} -\r\ncontent-length: 2\r\n{headers}\r\n{{}}");
-                let mut out: &TcpStream = stream;
-                if out.write_all(head.as_bytes()).is_err() {
+                if answer(stream, status, &headers, "{}").is_err() {
+                    return;
+                }
+            }
+            Reply::Json(body) => {
+                if answer(stream, 200, "content-type: application/json\r\n", &body).is_err() {
                     return;
                 }
             }
@@ -109,6 +114,12 @@ fn serve(stream: &TcpStream, seen: &Seen, script: &Script) {
             Reply::Close => return,
         }
     }
+}
+
+fn answer(mut stream: &TcpStream, status: u16, headers: &str, body: &str) -> std::io::Result<()> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\n{headers}\r\n");
+    stream.write_all((head + body).as_bytes())
 }
 
 #[expect(clippy::disallowed_methods, reason = "real requests come in real time")]

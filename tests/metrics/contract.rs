@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use plimsoll::model::{CredentialId, Dialect, Event, Verdict};
-use plimsoll::telemetry::{CATALOG, Kind};
+use plimsoll::telemetry::{CATALOG, Kind, PodInfo};
 
 use crate::support::*;
 
@@ -38,6 +38,7 @@ fn documented() -> Families {
 fn exported() -> (String, Families) {
     let (telemetry, mut observer) = plain();
     telemetry.objectives(objectives());
+    telemetry.runs_in(PodInfo { namespace: "n".into(), pod: "p".into(), node: "node".into() });
     observer.credentials(wall(), at(0), [(CredentialId(0), "cred".into())]);
     let order = order(0, 1, 0, at(0));
     let mut hinted = answer(Verdict::Accepted, at(0));

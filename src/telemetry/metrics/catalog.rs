@@ -202,6 +202,8 @@ families! {
         "Unix time at which the state file was last written; 0 before the first time.";
     BUILD_INFO = Gauge "plimsoll_build_info" ["version", "revision", "rustc"]
         "Always 1; what was built from what.";
+    POD_INFO = Gauge "plimsoll_pod_info" ["k8s_namespace_name", "k8s_pod_name", "k8s_node_name"]
+        "Always 1; where in Kubernetes it runs.";
     STARTED = Gauge "plimsoll_start_timestamp_seconds" []
         "Unix time at which the daemon started.";
 }

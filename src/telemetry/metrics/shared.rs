@@ -15,7 +15,7 @@ use super::objectives;
 use super::sheet::Sheet;
 use crate::model::Objectives;
 use crate::telemetry::spans::{SpanCounts, SpanDrop};
-use crate::telemetry::{BuildInfo, TelemetryError};
+use crate::telemetry::{BuildInfo, PodInfo, TelemetryError};
 
 /// Outcomes of configuration reloads.
 #[derive(Default)]
@@ -84,6 +84,7 @@ pub(in crate::telemetry) struct Shared {
     objectives: Mutex<Option<Objectives>>,
     log_losses: OnceLock<Arc<AtomicU64>>,
     build: BuildInfo,
+    pod: OnceLock<PodInfo>,
     started_unix_s: f64,
 }
 
@@ -102,6 +103,7 @@ impl Shared {
             objectives: Mutex::default(),
             log_losses: OnceLock::new(),
             build: build.clone(),
+            pod: OnceLock::new(),
             started_unix_s,
         });
         let collector = OwnMetrics { descs: descs()?, shared: Arc::downgrade(&shared) };
@@ -117,6 +119,11 @@ impl Shared {
 
     pub(in crate::telemetry) fn set_objectives(&self, objectives: Objectives) {
         *self.objectives.lock().unwrap_or_else(PoisonError::into_inner) = Some(objectives);
+    }
+
+    pub(in crate::telemetry) fn runs_in(&self, pod: PodInfo) {
+        // A process does not move.
+        self.pod.get_or_init(|| pod);
     }
 
     /// The book, waiting for it if need be.
@@ -161,6 +168,9 @@ impl Shared {
         }
         let BuildInfo { version, revision, rustc } = &self.build;
         sheet.put(&c::BUILD_INFO, &[version, revision, rustc], 1.0);
+        if let Some(PodInfo { namespace, pod, node }) = self.pod.get() {
+            sheet.put(&c::POD_INFO, &[namespace, pod, node], 1.0);
+        }
         sheet.put(&c::STARTED, &[], self.started_unix_s);
         sheet.finish()
     }

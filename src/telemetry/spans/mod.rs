@@ -13,7 +13,7 @@ mod settings;
 
 pub use counts::{SpanDrop, SpanTotals};
 pub use opentelemetry_sdk::trace::SpanExporter;
-pub use settings::{Protocol, Sampling, SpanSettingsError, TracingSettings};
+pub use settings::{Protocol, Sampling, SpanSettingsError, TracingSettings, resource_attributes};
 
 pub(super) use counts::SpanCounts;
 pub(super) use export::Pipeline;

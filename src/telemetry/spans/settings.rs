@@ -125,6 +125,24 @@ impl Reader<'_> {
     }
 }
 
+/// The variable that says what runs where.
+const RESOURCE: &str = "OTEL_RESOURCE_ATTRIBUTES";
+
+/// Attributes of the resource as the standard variable states them; none where it cannot be read, which whoever
+/// exports spans is told.
+pub fn resource_attributes(lookup: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+    lookup(RESOURCE).and_then(|text| pairs(&text)).unwrap_or_default()
+}
+
+fn pairs(text: &str) -> Option<Vec<(String, String)>> {
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        Some((key.trim().to_owned(), value.trim().to_owned()))
+    });
+    pairs.collect()
+}
+
 fn millis(text: &str) -> Option<Duration> {
     text.parse().ok().filter(|ms| *ms > 0).map(Duration::from_millis)
 }
@@ -220,18 +238,8 @@ impl TracingSettings {
     }
 
     fn read_resource(&mut self, env: &mut Reader<'_>) {
-        let pairs = |text: &str| {
-            text.split(',')
-                .map(str::trim)
-                .filter(|pair| !pair.is_empty())
-                .map(|pair| {
-                    let (key, value) = pair.split_once('=')?;
-                    Some((key.trim().to_owned(), value.trim().to_owned()))
-                })
-                .collect::<Option<Vec<_>>>()
-        };
         let mut further = Vec::new();
-        env.read(&["OTEL_RESOURCE_ATTRIBUTES"], "key=value, comma separated", pairs, &mut further);
+        env.read(&[RESOURCE], "key=value, comma separated", pairs, &mut further);
         for (key, value) in further {
             if key == "service.name" {
                 self.service_name = value;
