@@ -144,14 +144,9 @@ impl Daemon {
             SendLoop::new(clock, engine, observer, received, loop_signs, background)?.run().await
         })?;
         let (quit, quit_asked) = mpsc::channel(1);
-        let lifecycle = settings.web.enable_lifecycle;
-        let heartbeat = settings.web.heartbeat;
-        let state = settings.state.clone();
-        let look_every = settings.reload_interval;
-        let running = Mutex::new(settings);
-        let keeper = Keeper::new(&state, &telemetry);
+        let keeper = Keeper::new(&settings.state, &telemetry);
         if let Some(keeper) = &keeper {
-            tokio::spawn(Arc::clone(keeper).keep(commands.clone(), state.interval));
+            tokio::spawn(Arc::clone(keeper).keep(commands.clone(), settings.state.interval));
         }
         let shared = Shared {
             clock,
@@ -162,16 +157,16 @@ impl Daemon {
             loader,
             outfitter: Arc::new(tokio::sync::Mutex::new(outfitter)),
             taken: Mutex::new(files),
-            running,
+            running: Mutex::new(settings.clone()),
             last: Mutex::new(None),
             quit,
         };
         let shared = Arc::new(shared);
-        if !look_every.is_zero() {
-            tokio::spawn(Arc::clone(&shared).watch(look_every));
+        if !settings.reload_interval.is_zero() {
+            tokio::spawn(Arc::clone(&shared).watch(settings.reload_interval));
         }
         let (close, closed) = oneshot::channel::<()>();
-        let context = surface::context(&shared, heartbeat, lifecycle);
+        let context = surface::context(&shared, &settings.web);
         let serving = tokio::spawn(web::serve(listener, context, async {
             // Dropped or sent: both mean the end.
             let _ = closed.await;

@@ -1,12 +1,12 @@
 //! What the web surface is handed: closures over the daemon's shared parts.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::Shared;
 use super::send_loop::Command;
+use crate::config::WebSettings;
 use crate::telemetry::LiveSink;
 use crate::web::{Feed, GateOpening, Lifecycle, WebContext};
 
@@ -23,9 +23,9 @@ impl LiveSink for FeedSink {
     }
 }
 
-/// The context of the web surface. `heartbeat` is the age at which a silent send loop counts as
-/// dead.
-pub(super) fn context(shared: &Arc<Shared>, heartbeat: Duration, lifecycle: bool) -> WebContext {
+/// The context of the web surface.
+pub(super) fn context(shared: &Arc<Shared>, settings: &WebSettings) -> WebContext {
+    let heartbeat = settings.heartbeat;
     let telemetry = shared.telemetry.clone();
     let (beating, ready, config, status) =
         (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
@@ -54,7 +54,7 @@ pub(super) fn context(shared: &Arc<Shared>, heartbeat: Duration, lifecycle: bool
             Box::pin(async move { shared.status().await })
         }),
         feed: shared.feed.clone(),
-        lifecycle: lifecycle.then(|| controls(shared)),
+        lifecycle: settings.enable_lifecycle.then(|| controls(shared)),
     }
 }
 

@@ -3,6 +3,9 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[allow(dead_code, reason = "it is of the tests of the life of a daemon; here, its part is used")]
+#[path = "../lifecycle/world.rs"]
+mod world;
 
 mod cluster;
 mod contract;
@@ -10,3 +13,4 @@ mod control_plane;
 mod pod;
 mod rendered;
 mod schemas;
+mod started;
