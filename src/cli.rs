@@ -137,6 +137,9 @@ pub struct WebArgs {
     /// Address to serve metrics, health and status on [default: 0.0.0.0:9469]
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     pub web_listen_address: Option<String>,
+    /// TLS and passwords of that address: a web configuration file of Prometheus' exporter toolkit
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
     /// Answer POST /-/reload and the other requests that change something
     #[arg(long = "web.enable-lifecycle")]
     pub web_enable_lifecycle: bool,
@@ -298,6 +301,8 @@ impl RunArgs {
         let mut overrides = self.log.overrides();
         let listen = self.web.web_listen_address.as_ref();
         overrides.extend(listen.map(|a| set("--web.listen-address", "web.listen_address", a)));
+        let file = self.web.web_config_file.as_ref().map(|f| f.display());
+        overrides.extend(file.map(|f| set("--web.config.file", "web.config_file", f)));
         if self.web.web_enable_lifecycle {
             overrides.push(set("--web.enable-lifecycle", "web.enable_lifecycle", true));
         }
@@ -344,7 +349,7 @@ mod tests {
     #[test]
     fn flags_become_the_highest_layer() {
         let line = "plimsoll run --config.file a.toml --config.file b.yaml \
-                    --web.listen-address [::]:9 --web.enable-lifecycle --log.level debug \
+                    --web.listen-address [::]:9 --web.config.file w.yml --web.enable-lifecycle --log.level debug \
                     --log.format json --for 90s --count 5 --linger";
         let Ok(Command::Run(args)) = parse(line) else { panic!("parses") };
         let sources = args.sources(Vec::new());
@@ -355,6 +360,7 @@ mod tests {
             ("log.level", "debug"),
             ("log.format", "json"),
             ("web.listen_address", "[::]:9"),
+            ("web.config_file", "w.yml"),
             ("web.enable_lifecycle", "true"),
         ];
         assert_eq!(set, expected);

@@ -68,7 +68,7 @@ fn bad_values_of_every_kind() {
         ("type = \"bearer\"", "type = \"baerer\"", "credentials.bench.type: not one of the allowed values; got \"baerer\"; allowed: none, bearer, oauth_client_credentials".to_owned()),
         ("[credentials.bench]", "[credentials.Bench]", "credentials.Bench: not a name; allowed: 1 to 63 lower-case letters, digits, _ and -, the first a letter or digit".to_owned()),
         ("[targets.api]", "[web]\nlisten_address = \"nowhere\"\n[targets.api]", "web.listen_address: not an address; got \"nowhere\"; allowed: IP:PORT, such as 0.0.0.0:9469, [::]:9469 or :9469".to_owned()),
-        ("[targets.api]", "[wbe]\n[targets.api]", "wbe: unknown key; did you mean web?; allowed: allow_inline_secrets, credentials, engine, lifecycle, log, objectives, policy, schedule, state, streams, targets, tracing, web".to_owned()),
+        ("[targets.api]", "[wbe]\n[targets.api]", "wbe: unknown key; did you mean web?; allowed: allow_inline_secrets, connections, credentials, engine, lifecycle, log, objectives, policy, reload, schedule, state, streams, targets, tracing, web".to_owned()),
         ("[targets.api]", "[targets.api]\npreset = \"genesys-agentless\"\nparams.from_address = \"+1\"", "targets.api.params.to_address: missing; the preset needs it; allowed: The person's address.".to_owned()),
     ];
     let mut differences = Vec::new();
@@ -239,4 +239,66 @@ fn no_secret_is_ever_echoed() {
         let error = config_support::load_yaml(place).map(|_| ()).expect_err(place);
         assert!(!format!("{error} {error:?}").contains("CANARY"), "{place}\n{error:?}");
     }
+}
+
+#[test]
+fn a_connection_says_how_servers_are_reached() {
+    let with = |keys: &str| format!("{WORKING}\n[connections.default]\n{keys}");
+    let whole = "proxy_url = \"https://proxy.example.com:3128\"\nno_proxy = [\"10.0.0.0/8\"]\n\
+                 proxy_user = \"me\"\nproxy_password_env = \"PASSWORD\"\nca_file = \"ca.pem\"\n\
+                 system_roots = false\ncert_file = \"c.pem\"\nkey_file = \"k.pem\"\n\
+                 tls_min_version = \"1.3\"\nsource_address = \"::1\"\nmax_age = \"24h\"";
+    expect(&with(whole), &[]);
+    let at = |rest: &str| format!("connections.default.{rest}");
+    for (keys, expected) in [
+        (
+            "proxy_url = \"socks5://proxy\"",
+            "proxy_url: neither http nor https; got \"socks5://proxy\"; allowed: http:// or https://HOST[:PORT][/PATH]",
+        ),
+        (
+            "proxy_url = \"http://a:CANARY@proxy\"",
+            "proxy_url: has a user or password in it; got a string; allowed: http:// or https://HOST[:PORT][/PATH]",
+        ),
+        (
+            "no_proxy = [\"a\"]",
+            "no_proxy: of which proxy?; got a list; allowed: proxy_url beside it",
+        ),
+        (
+            "proxy_url = \"http://proxy\"\nproxy_user = \"me\"",
+            "proxy_password_file: missing; allowed: one of proxy_password_file and proxy_password_env",
+        ),
+        (
+            "proxy_url = \"http://proxy\"\nproxy_password_file = \"p\"",
+            "proxy_user: missing; allowed: the user whose password it is",
+        ),
+        (
+            "proxy_url = \"http://proxy\"\nproxy_user = \"me\"\nproxy_password_env = \"CANARY!\"",
+            "proxy_password_env: not the name of a variable; got a string; allowed: the name of an environment variable (not its value)",
+        ),
+        ("cert_file = \"c.pem\"", "key_file: missing; allowed: the private key of cert_file"),
+        ("key_file = \"k.pem\"", "cert_file: missing; allowed: the certificate of key_file"),
+        (
+            "system_roots = false",
+            "system_roots: no server could be trusted; got false; allowed: true, or ca_file beside it",
+        ),
+        (
+            "source_address = \"eth0\"",
+            "source_address: not an address; got \"eth0\"; allowed: an IP address of this machine",
+        ),
+        (
+            "tls_min_version = \"1.1\"",
+            "tls_min_version: not one of the allowed values; got \"1.1\"; allowed: 1.2, 1.3",
+        ),
+        ("max_age = \"0s\"", "max_age: too short; got \"0s\"; allowed: from 1s to 1day"),
+    ] {
+        expect(&with(keys), &[&at(expected)]);
+    }
+    let unknown = "connection = \"nowhere\"\n";
+    let message = "connection: unknown connection; got \"nowhere\"; allowed: default";
+    let text = WORKING.replace("path = ", &format!("{unknown}path = "));
+    expect(&text, &[&format!("targets.api.{message}")]);
+    let not_used = "credentials.bench.connection: not used by a credential of type bearer; got \
+                    \"nowhere\"; allowed: only with type = \"oauth_client_credentials\"";
+    let text = WORKING.replace("type = ", &format!("{unknown}type = "));
+    expect(&text, &[not_used]);
 }

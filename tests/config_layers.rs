@@ -135,7 +135,7 @@ fn plans_carry_everything_the_engine_needs() {
     let assigned = Registry::new().assign(&load_toml(OAUTH).expect("valid"));
     let stream = &assigned.plan.streams[0];
     assert_eq!(stream.endpoint, assigned.endpoints[0].0.id);
-    assert_eq!(stream.credential, assigned.credentials[0].id);
+    assert_eq!(stream.credential, assigned.credentials[0].0.id);
     assert_eq!((&*stream.domain, &*stream.server_address), ("example", "api.example.com"));
     assert_eq!((&*stream.identity.client, &*stream.identity.token), ("id", "main"));
     assert_eq!(&*stream.identity.route, "POST /");
@@ -152,7 +152,7 @@ fn ids_change_exactly_when_what_they_stand_for_does() {
     let mut registry = Registry::new();
     let mut ids = |text: &str| {
         let assigned = registry.assign(&load_toml(text).expect("valid"));
-        (assigned.endpoints[0].0.id.0, assigned.credentials[0].id.0)
+        (assigned.endpoints[0].0.id.0, assigned.credentials[0].0.id.0)
     };
     let first = ids(OAUTH);
     assert_eq!(ids(OAUTH), first);

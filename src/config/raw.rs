@@ -4,6 +4,7 @@
 //! It is flat (sections, keys, no variants with data), so that every key can also be an
 //! environment variable. It must not know what the rest of the program makes of it.
 
+mod connection;
 mod credential;
 mod process;
 mod stream;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use connection::{ConnectionFile, TlsVersionName};
 pub use credential::{CredentialFile, CredentialType};
 pub use process::{
     EngineFile, LifecycleFile, LogFile, LogFormat, LogLevel, ObjectivesFile, OtlpProtocol,
@@ -49,6 +51,9 @@ pub struct ConfigFile {
     pub policy: PolicyFile,
     /// How streams lay out their requests in time, unless they say otherwise.
     pub schedule: ScheduleFile,
+    /// How servers are reached, by name; `default` is for targets and credentials that name none.
+    #[schemars(extend("propertyNames" = name_schema()))]
+    pub connections: BTreeMap<String, ConnectionFile>,
     /// The APIs and operations that requests go to, by name.
     #[schemars(extend("propertyNames" = name_schema()))]
     pub targets: BTreeMap<String, TargetFile>,

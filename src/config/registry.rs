@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::engine::{CredentialPlan, Plan, StreamPlan};
 use crate::model::{CredentialId, EndpointId, Identity};
 use crate::schedule::RequestTemplate;
-use crate::sender::{CredentialSettings, EndpointSettings};
+use crate::sender::{ConnectionSettings, CredentialSettings, EndpointSettings};
 
 use super::settings::{NamedCredential, Settings, StreamSettings, TargetSettings};
 
@@ -26,9 +26,9 @@ pub struct Assigned {
     /// For the engine.
     pub plan: Plan,
     /// For the sender: how to send to each target, and what to say.
-    pub endpoints: Vec<(EndpointSettings, RequestTemplate)>,
+    pub endpoints: Vec<(EndpointSettings, RequestTemplate, Arc<ConnectionSettings>)>,
     /// For the sender: how to authenticate.
-    pub credentials: Vec<CredentialSettings>,
+    pub credentials: Vec<(CredentialSettings, Arc<ConnectionSettings>)>,
 }
 
 impl Registry {
@@ -48,7 +48,7 @@ impl Registry {
             if let Some(known) = self.targets.get(&name) {
                 target.endpoint.id = known.endpoint.id;
             }
-            if self.targets.get(&name) != Some(&target) {
+            if !self.targets.get(&name).is_some_and(|known| sends_alike(known, &target)) {
                 self.next_target += 1;
                 target.endpoint.id = EndpointId(self.next_target);
             }
@@ -91,18 +91,33 @@ impl Registry {
                 streams: streams.collect(),
                 credentials: credentials.iter().map(|c| credential_plan(c)).collect(),
             },
-            endpoints: targets.iter().map(|t| (t.endpoint.clone(), t.template.clone())).collect(),
-            credentials: credentials.iter().map(|c| c.settings.clone()).collect(),
+            endpoints: targets
+                .iter()
+                .map(|t| (t.endpoint.clone(), t.template.clone(), Arc::clone(&t.connection)))
+                .collect(),
+            credentials: credentials
+                .iter()
+                .map(|c| (c.settings.clone(), Arc::clone(&c.connection)))
+                .collect(),
         }
     }
 }
 
+/// Whether two revisions of a target are one to the engine. How its server is reached is no part of
+/// that: a proxy that changes must not begin a stream anew.
+fn sends_alike(known: &TargetSettings, wanted: &TargetSettings) -> bool {
+    let mut wanted = wanted.clone();
+    wanted.connection = Arc::clone(&known.connection);
+    *known == wanted
+}
+
 /// Whether two revisions authenticate alike and stand for the same. How long to wait between
-/// failed fetches is no part of that.
+/// failed fetches is no part of that, nor how the login server is reached.
 fn is_same(known: &NamedCredential, wanted: &NamedCredential) -> bool {
     let mut wanted = wanted.clone();
     wanted.settings.id = known.settings.id;
     wanted.token = known.token.clone();
+    wanted.connection = Arc::clone(&known.connection);
     *known == wanted
 }
 

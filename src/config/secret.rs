@@ -7,8 +7,9 @@
 pub(super) const MASK: &str = "<secret>";
 
 /// Keys of a credential whose values may be shown.
-const CREDENTIAL_SHOWN: [&str; 9] = [
+const CREDENTIAL_SHOWN: [&str; 10] = [
     "type",
+    "connection",
     "timeout",
     "tenant",
     "user",
@@ -57,7 +58,7 @@ pub(super) fn may_be_shown(path: &[&str]) -> bool {
         ["credentials", _, key] => CREDENTIAL_SHOWN.contains(key),
         ["credentials", ..] | ["targets", _, "headers" | "params", ..] => false,
         ["targets", _, "body"] => false,
-        ["streams", _, "credential"] => true,
+        ["streams", _, "credential"] | ["objectives", "token_validity"] => true,
         _ => !path.last().is_some_and(|key| sounds_secret(key)),
     }
 }

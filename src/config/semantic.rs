@@ -1,6 +1,7 @@
 //! What a schema cannot say: references between sections, bounds on durations, choices that
 //! exclude each other. Finds everything that is wrong, and builds the settings.
 
+mod connection;
 mod credential;
 mod process;
 mod stream;
@@ -40,9 +41,10 @@ pub(super) fn settings(
     let state = process::state(&mut check, file);
     let objectives = process::objectives(&mut check, file);
     let reload_interval = process::reload(&mut check, file);
-    let targets = target::all(&mut check, file);
+    let connections = connection::all(&mut check, file);
+    let targets = target::all(&mut check, file, &connections);
     target::one_scope_in_each_domain(&mut check, &targets);
-    let credentials = credential::all(&mut check, file);
+    let credentials = credential::all(&mut check, file, &connections);
     let streams = stream::all(&mut check, file);
     let (web, log, tracing) = process;
     if !check.problems.is_empty() {
@@ -120,6 +122,18 @@ impl<'a> Check<'a> {
 
     fn warn(&mut self, warning: impl Display) {
         self.warnings.push(warning.to_string());
+    }
+}
+
+/// Checks what should be the name of an environment variable. It may be its value instead, so it is
+/// shown nowhere.
+fn variable_name(check: &mut Check<'_>, keys: &[&str], name: &str) {
+    let well_formed = !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if !well_formed {
+        let allowed = "the name of an environment variable (not its value)";
+        check.problem(keys, "not the name of a variable", allowed);
     }
 }
 

@@ -11,7 +11,9 @@ use crate::engine::TokenPlan;
 use crate::model::{Objectives, Scope};
 use crate::policy::{AdaptiveSettings, Mode, PolicySettings};
 use crate::schedule::{RequestTemplate, ScheduleSettings};
-use crate::sender::{AuthSettings, CredentialSettings, EndpointSettings, SecretSource};
+use crate::sender::{
+    AuthSettings, ConnectionSettings, CredentialSettings, EndpointSettings, SecretSource,
+};
 
 use super::raw::{LogFormat, LogLevel, OtlpProtocol};
 
@@ -55,6 +57,8 @@ pub struct Settings {
 pub struct WebSettings {
     /// Where it listens.
     pub listen_address: SocketAddr,
+    /// TLS and passwords, in the exporter toolkit's format; `None`: plain HTTP for everybody.
+    pub config_file: Option<PathBuf>,
     /// Whether requests that change something are answered.
     pub enable_lifecycle: bool,
     /// The send loop counts as dead when it has not shown itself for this long.
@@ -103,6 +107,8 @@ pub struct TargetSettings {
     pub endpoint: EndpointSettings,
     /// What a request says.
     pub template: RequestTemplate,
+    /// How its server is reached.
+    pub connection: Arc<ConnectionSettings>,
     /// The limit domain.
     pub domain: Arc<str>,
     /// Who shares the limit.
@@ -120,6 +126,8 @@ pub struct NamedCredential {
     pub settings: CredentialSettings,
     /// How its token comes to be.
     pub token: TokenPlan,
+    /// How its login server is reached.
+    pub connection: Arc<ConnectionSettings>,
     /// The organisation it belongs to; empty when not stated.
     pub tenant: Arc<str>,
     /// The user it acts for; empty when not stated.
@@ -169,13 +177,23 @@ impl Settings {
             SecretSource::File(path) => Some(path),
             SecretSource::Env(_) | SecretSource::Inline(_) => None,
         });
-        self.sources.iter().chain(secrets).cloned().collect()
+        let connections = self.targets.iter().map(|target| &target.connection);
+        let connections = connections.chain(self.credentials.iter().map(|c| &c.connection));
+        let material = connections.flat_map(|connection| connection.files());
+        let mut files: Vec<_> =
+            self.sources.iter().chain(secrets).chain(material).cloned().collect();
+        files.sort_unstable();
+        files.dedup();
+        files
     }
 
     /// The keys that differ from `running` and take effect only at the next start.
     #[must_use]
     pub fn restart_needed(&self, running: &Self) -> Vec<String> {
         let sections = ["web", "log", "tracing", "reload", "state"];
-        super::dump::differing(&running.effective, &self.effective, &sections)
+        let mut differing = super::dump::differing(&running.effective, &self.effective, &sections);
+        // This one can be changed while it runs.
+        differing.retain(|said| !said.starts_with("log.level:"));
+        differing
     }
 }

@@ -16,7 +16,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use rand::RngExt;
@@ -32,14 +32,17 @@ use self::send_loop::{Command, SendLoop, Signs};
 use self::state_keeper::{Keeper, Known};
 pub(crate) use self::telemetry_setup::start_logs;
 use crate::clock::{self, Clock};
-use crate::config::Settings;
+use crate::config::{Settings, WebSettings};
 use crate::engine::Engine;
 use crate::model::{Moment, ScopeMemory, Status};
 use crate::telemetry::{LogHandle, Observer, Telemetry, TelemetryError};
-use crate::web::{self, Feed};
+use crate::web::{self, Feed, Security, SecurityError};
 
 /// Commands that may wait for the send loop. It takes them at every wake-up.
 const COMMANDS_MAX: usize = 64;
+
+/// How often connections are looked at, to renew those that have come of age.
+const RENEWAL: Duration = Duration::from_millis(500);
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,9 @@ pub enum StartError {
     /// The web surface's address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, #[source] io::Error),
+    /// TLS and passwords of the web surface cannot be used.
+    #[error("web.config_file: {0}")]
+    Web(#[from] SecurityError),
     /// Telemetry cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -103,6 +109,7 @@ struct Shared {
     commands: mpsc::Sender<Command>,
     signs: Arc<Signs>,
     telemetry: Telemetry,
+    logs: Option<LogHandle>,
     feed: Feed,
     loader: Option<Loader>,
     /// Held over a reload, so that two never interleave.
@@ -127,9 +134,7 @@ impl Daemon {
         let mut outfitter = Outfitter::new(clock, settings.in_flight_max);
         let files = files.completed(settings.files());
         let outfit = outfitter.outfit(&settings).map_err(StartError::Outfit)?;
-        let requested = settings.web.listen_address;
-        let listening = TcpListener::bind(requested).await;
-        let listener = listening.map_err(|e| StartError::Listen(requested, e))?;
+        let (listener, security) = listen(&settings.web).await?;
         let address = listener.local_addr()?;
         let (telemetry, mut observer) = start_telemetry(&settings, logs.as_ref()).await?;
         let feed = Feed::new(Feed::DEFAULT_EVENTS);
@@ -153,6 +158,7 @@ impl Daemon {
             commands,
             signs,
             telemetry,
+            logs,
             feed,
             loader,
             outfitter: Arc::new(tokio::sync::Mutex::new(outfitter)),
@@ -165,8 +171,9 @@ impl Daemon {
         if !settings.reload_interval.is_zero() {
             tokio::spawn(Arc::clone(&shared).watch(settings.reload_interval));
         }
+        tokio::spawn(renew_connections(Arc::downgrade(&shared)));
         let (close, closed) = oneshot::channel::<()>();
-        let context = surface::context(&shared, &settings.web);
+        let context = surface::context(&shared, security, &settings.web);
         let serving = tokio::spawn(web::serve(listener, context, async {
             // Dropped or sent: both mean the end.
             let _ = closed.await;
@@ -270,6 +277,33 @@ impl Shared {
 
     fn last_beat(&self) -> Moment {
         Moment::from_nanos(self.signs.beat_ns.load(Ordering::Relaxed))
+    }
+}
+
+/// The web surface's socket, and who may see what is served there.
+async fn listen(settings: &WebSettings) -> Result<(TcpListener, Security), StartError> {
+    let security = match &settings.config_file {
+        Some(file) => Security::load(file)?,
+        None => Security::default(),
+    };
+    let requested = settings.listen_address;
+    let listening = TcpListener::bind(requested).await;
+    Ok((listening.map_err(|e| StartError::Listen(requested, e))?, security))
+}
+
+/// Looks once in a while if connections have come of age, for as long as the daemon lives.
+#[expect(clippy::disallowed_methods, reason = "connections age in real time")]
+async fn renew_connections(shared: Weak<Shared>) {
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        let Some(shared) = shared.upgrade() else { return };
+        // Files are read, and certificates parsed.
+        let renewing = tokio::task::spawn_blocking(move || {
+            shared.outfitter.blocking_lock().renew_connections();
+        });
+        if renewing.await.is_err() {
+            return;
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use super::send_loop::Outfit;
 use crate::clock::{self, Clock};
 use crate::config::{Assigned, Registry, Settings};
 use crate::sender::{
-    self, AuthSettings, Bearer, Connections, CredentialSettings, EndpointClient, TokenClient,
-    read_secret,
+    self, AuthSettings, Bearer, ConnectionSettings, Connections, CredentialSettings,
+    EndpointClient, TokenClient, read_secret,
 };
 
 /// Makes outfits, one for each configuration that is applied. Connections and ids live on from one
@@ -27,12 +27,9 @@ pub(super) struct Outfitter {
 
 impl Outfitter {
     pub(super) fn new(clock: Clock, in_flight_max: u32) -> Self {
-        Self {
-            registry: Registry::new(),
-            connections: Connections::new(in_flight_max as usize),
-            clock: sender::Clock::new(move || clock.now(), clock::unix_nanos),
-            marks: RandomState::new(),
-        }
+        let clock = sender::Clock::new(move || clock.now(), clock::unix_nanos);
+        let connections = Connections::new(in_flight_max as usize, clock.clone());
+        Self { registry: Registry::new(), connections, clock, marks: RandomState::new() }
     }
 
     /// The outfit for these settings.
@@ -52,9 +49,10 @@ impl Outfitter {
             credential_names: Vec::new(),
         };
         let mut problems = Vec::new();
-        for (settings, template) in endpoints {
+        for (settings, template, connection) in endpoints {
             let (id, name) = (settings.id, Arc::clone(&settings.name));
-            match EndpointClient::new(settings, &mut self.connections, self.clock.clone()) {
+            let (connections, clock) = (&mut self.connections, self.clock.clone());
+            match EndpointClient::new(settings, &connection, connections, clock) {
                 Ok(client) => {
                     let template = Arc::new(template);
                     outfit.endpoints.insert(id, Endpoint { client, template });
@@ -62,9 +60,9 @@ impl Outfitter {
                 Err(error) => problems.push(format!("targets.{name}: {error}")),
             }
         }
-        for credential in credentials {
+        for (credential, connection) in credentials {
             outfit.credential_names.push((credential.id, Arc::clone(&credential.name)));
-            if let Err(problem) = self.authenticate(&credential, &mut outfit) {
+            if let Err(problem) = self.authenticate(&credential, &connection, &mut outfit) {
                 problems.push(format!("credentials.{}: {problem}", credential.name));
             }
         }
@@ -75,9 +73,17 @@ impl Outfitter {
         Ok(outfit)
     }
 
+    /// Makes connections anew that have come of age. Reads files.
+    pub(super) fn renew_connections(&mut self) {
+        for error in self.connections.renew().err().unwrap_or_default() {
+            tracing::error!(%error, "connections are not renewed: the old ones go on");
+        }
+    }
+
     fn authenticate(
         &mut self,
         credential: &CredentialSettings,
+        connection: &ConnectionSettings,
         outfit: &mut Outfit,
     ) -> Result<(), String> {
         match &credential.auth {
@@ -94,7 +100,8 @@ impl Outfitter {
                 let mark = self.marks.hash_one((id.expose_secret(), secret.expose_secret()));
                 outfit.clients.insert(credential.id, mark);
                 let clock = self.clock.clone();
-                let client = TokenClient::new(oauth.clone(), &mut self.connections, clock)
+                let connections = &mut self.connections;
+                let client = TokenClient::new(oauth.clone(), connection, connections, clock)
                     .map_err(|e| e.to_string())?;
                 outfit.token_clients.insert(credential.id, client);
             }

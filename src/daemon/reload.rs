@@ -17,6 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::Shared;
 use super::outfit::Outfitter;
 use super::send_loop::{Command, Outfit};
+use super::telemetry_setup;
 use crate::clock;
 use crate::config::{Problems, Settings};
 
@@ -140,6 +141,10 @@ impl Shared {
         }
         for warning in &settings.warnings {
             tracing::warn!(%warning, "configuration");
+        }
+        if let Some(logs) = &self.logs {
+            let filter = telemetry_setup::log_filter(settings.log.level.as_str());
+            logs.set_filter(&filter).map_err(|e| e.to_string())?;
         }
         self.telemetry.objectives(settings.objectives);
         self.tell(Command::Apply(Box::new(outfit))).await;

@@ -41,9 +41,10 @@ impl RunError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Start(StartError::Outfit(_) | StartError::Environment(_)) => {
-                EXIT_USAGE
-            }
+            Self::Config(_)
+            | Self::Start(
+                StartError::Outfit(_) | StartError::Environment(_) | StartError::Web(_),
+            ) => EXIT_USAGE,
             _ => EXIT_FAILURE,
         }
     }

@@ -6,9 +6,10 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::send_loop::Command;
-use crate::config::WebSettings;
+use super::telemetry_setup;
+use crate::config::{LogLevel, WebSettings};
 use crate::telemetry::LiveSink;
-use crate::web::{Feed, GateOpening, Lifecycle, WebContext};
+use crate::web::{Feed, GateOpening, Lifecycle, Security, WebContext};
 
 /// Live events of telemetry, onto the feed of the web surface.
 pub(super) struct FeedSink(pub(super) Feed);
@@ -24,7 +25,11 @@ impl LiveSink for FeedSink {
 }
 
 /// The context of the web surface.
-pub(super) fn context(shared: &Arc<Shared>, settings: &WebSettings) -> WebContext {
+pub(super) fn context(
+    shared: &Arc<Shared>,
+    security: Security,
+    settings: &WebSettings,
+) -> WebContext {
     let heartbeat = settings.heartbeat;
     let telemetry = shared.telemetry.clone();
     let (beating, ready, config, status) =
@@ -54,12 +59,14 @@ pub(super) fn context(shared: &Arc<Shared>, settings: &WebSettings) -> WebContex
             Box::pin(async move { shared.status().await })
         }),
         feed: shared.feed.clone(),
+        security,
         lifecycle: settings.enable_lifecycle.then(|| controls(shared)),
     }
 }
 
 fn controls(shared: &Arc<Shared>) -> Lifecycle {
     let (reload, quit, gates) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
+    let logs = shared.logs.clone();
     Lifecycle {
         reload: Arc::new(move || {
             let shared = Arc::clone(&reload);
@@ -68,6 +75,15 @@ fn controls(shared: &Arc<Shared>) -> Lifecycle {
         quit: Arc::new(move || {
             // Full means that it was asked for already.
             let _ = quit.quit.try_send(());
+        }),
+        set_log_level: Arc::new(move |level| {
+            let known = LogLevel::ALL.iter().find(|known| known.as_str() == level);
+            let (Some(level), Some(logs)) = (known, &logs) else { return false };
+            let filter = telemetry_setup::log_filter(level.as_str());
+            let set = logs.set_filter(&filter).is_ok();
+            // At a level that every filter lets through.
+            tracing::error!(level = level.as_str(), "log level changed by an operator");
+            set
         }),
         open_gate: Arc::new(move |name| {
             let shared = Arc::clone(&gates);

@@ -10,16 +10,20 @@ use crate::telemetry::{
 
 /// Logging as configured.
 pub(crate) fn start_logs(settings: &LogSettings) -> Result<LogHandle, LogError> {
-    let level = settings.level.as_str();
     telemetry::init_logs(&telemetry::LogSettings {
-        // Libraries are asked for their warnings only: their debug lines would drown ours.
-        filter: format!("warn,plimsoll={level}"),
+        filter: log_filter(settings.level.as_str()),
         format: match settings.format {
             LogFormat::Pretty => telemetry::LogFormat::Pretty,
             LogFormat::Json => telemetry::LogFormat::Json,
         },
         ..telemetry::LogSettings::default()
     })
+}
+
+/// What is logged at a level. Libraries are asked for their warnings only: their debug lines would drown
+/// ours, and are not ours to keep secrets out of.
+pub(super) fn log_filter(level: &str) -> String {
+    format!("warn,plimsoll={level}")
 }
 
 /// Metrics, and traces if an endpoint is known.

@@ -89,6 +89,8 @@ fn verdict(response: &Response<'_>, success: &Success, throttled: bool) -> Verdi
     }
     match (status, response.body) {
         (401, _) => Verdict::Unauthorized,
+        // Only a proxy says this, of itself: it has handed nothing on.
+        (407, _) => failed(FailureKind::Connect, false),
         // "Unavailable" refuses before acting; after any other 5xx the request may have been acted
         // on: a gateway that answers 502 or 504 does not know what happened behind it.
         (503, _) => failed(FailureKind::ServerError, false),

@@ -11,9 +11,9 @@ use reqwest::Url;
 
 use super::classify::{self, Response};
 use super::clock::Clock;
-use super::connections::{ClientError, Connections, server_url};
+use super::connections::{ClientError, Connections, Line, server_url};
 use super::exchange::{Bounds, exchange};
-use super::settings::EndpointSettings;
+use super::settings::{ConnectionSettings, EndpointSettings};
 use super::tokens::Bearer;
 use crate::model::{Advice, Answer, Failure, FailureKind, MessageId, Moment, Verdict};
 
@@ -55,7 +55,7 @@ pub struct EndpointClient {
 }
 
 struct Inner {
-    client: reqwest::Client,
+    line: Arc<Line>,
     settings: EndpointSettings,
     clock: Clock,
     /// The first path sent to and its URL: most targets have no placeholder in the path, and
@@ -73,9 +73,11 @@ impl EndpointClient {
     /// Prepares to send to a target.
     ///
     /// # Errors
-    /// The base URL is not usable, or no HTTP client can be built on this system.
+    /// The base URL is not usable, a file that the connection needs is not, or no HTTP client can be
+    /// built on this system.
     pub fn new(
         settings: EndpointSettings,
+        connection: &ConnectionSettings,
         connections: &mut Connections,
         clock: Clock,
     ) -> Result<Self, ClientError> {
@@ -83,9 +85,10 @@ impl EndpointClient {
         if url.query().is_some() || settings.base_url.ends_with('/') {
             return Err(ClientError::Url("has a query or ends with a slash"));
         }
-        let client = connections.client(&url, settings.http_version, settings.connect_timeout)?;
+        let (version, timeout) = (settings.http_version, settings.connect_timeout);
+        let line = connections.line(&url, connection, version, timeout)?;
         let usual = OnceLock::new();
-        Ok(Self { inner: Arc::new(Inner { client, settings, clock, usual }) })
+        Ok(Self { inner: Arc::new(Inner { line, settings, clock, usual }) })
     }
 
     /// Sends one request, once. `traceparent` joins the server's trace to ours; `message` goes into
@@ -186,7 +189,7 @@ impl Inner {
                 }
             },
         };
-        let done = exchange(&self.client, request, &bounds, &self.clock).await;
+        let done = exchange(&self.line, request, &bounds, &self.clock).await;
         let (head, body) = match done.result {
             Ok(response) => response,
             Err(failure) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::clock::Clock;
+use super::connections::Line;
 use super::failure;
 use crate::model::{Failure, FailureKind, Moment};
 
@@ -40,7 +41,7 @@ const NO_HEAD: Failure = Failure { kind: FailureKind::BadResponse, may_have_arri
 
 /// Sends a request and reads its response.
 pub(super) async fn exchange(
-    client: &reqwest::Client,
+    line: &Line,
     request: reqwest::Request,
     bounds: &Bounds<'_>,
     clock: &Clock,
@@ -49,7 +50,7 @@ pub(super) async fn exchange(
     // The head outlives a deadline that ends the reading of the body: a refusal's advice counts
     // from its head and must not be lost.
     let mut head = None;
-    let reading = read(client, request, bounds, clock, &mut head);
+    let reading = read(line, request, bounds, clock, &mut head);
     let timeout = Failure { kind: FailureKind::Timeout, may_have_arrived: true };
     let body = tokio::time::timeout(bounds.timeout, reading).await.unwrap_or(Err(timeout));
     let done_at = clock.now();
@@ -61,14 +62,18 @@ pub(super) async fn exchange(
 }
 
 async fn read(
-    client: &reqwest::Client,
+    line: &Line,
     request: reqwest::Request,
     bounds: &Bounds<'_>,
     clock: &Clock,
     head: &mut Option<Head>,
 ) -> Result<Vec<u8>, Failure> {
     let too_long = Failure { kind: FailureKind::BadResponse, may_have_arrived: true };
-    let mut response = client.execute(request).await.map_err(|e| failure::of(&e))?;
+    let failed = |error: reqwest::Error| {
+        line.tell(&error, clock.now());
+        failure::of(&error)
+    };
+    let mut response = line.client().execute(request).await.map_err(failed)?;
     let status = response.status().as_u16();
     let announced = response.content_length();
     let headers = std::mem::take(response.headers_mut());
@@ -81,7 +86,7 @@ async fn read(
     let keep = (bounds.keep_body)(status);
     let (mut body, mut length) = (Vec::new(), 0_usize);
     // An unwanted body is read all the same: only then can its connection be used again.
-    while let Some(chunk) = response.chunk().await.map_err(|e| failure::of(&e))? {
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
         length = length.saturating_add(chunk.len());
         if length > bounds.body_bytes_max {
             return Err(too_long);

@@ -12,6 +12,7 @@ mod exchange;
 mod failure;
 mod figure;
 mod hints;
+mod names;
 mod oauth;
 mod presets;
 mod retry_after;
@@ -19,6 +20,7 @@ mod secret;
 mod server_time;
 mod settings;
 mod tokens;
+mod trust;
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "the tests talk to real sockets in real time")]
@@ -34,7 +36,9 @@ pub use presets::{
 };
 pub use secret::{SecretError, SecretProblem, read_secret};
 pub use settings::{
-    AuthSettings, BodyMatch, CredentialSettings, EndpointSettings, HttpVersion, InlineSecret,
-    OauthSettings, SecretSource, Success, ThrottleDialect,
+    AuthSettings, BodyMatch, CertificateFiles, ConnectionSettings, CredentialSettings,
+    EndpointSettings, FixedProxy, HttpVersion, InlineSecret, OauthSettings, ProxySettings,
+    SecretSource, Success, ThrottleDialect, TlsVersion,
 };
 pub use tokens::{Bearer, TokenError, TokenStore};
+pub use trust::MaterialError;

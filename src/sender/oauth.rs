@@ -17,10 +17,10 @@ use serde::Deserialize;
 
 use super::classify::{self, Response};
 use super::clock::Clock;
-use super::connections::{ClientError, Connections, server_url};
+use super::connections::{ClientError, Connections, Line, server_url};
 use super::exchange::{Bounds, Exchange, exchange};
 use super::secret::{SecretError, read_secret};
-use super::settings::{HttpVersion, OauthSettings, Success, ThrottleDialect};
+use super::settings::{ConnectionSettings, HttpVersion, OauthSettings, Success, ThrottleDialect};
 use crate::model::{Advice, FailureKind, Verdict};
 
 /// Assumed where the server does not say how long a token lives: the shortest life that Genesys
@@ -73,7 +73,7 @@ pub struct TokenClient {
 
 #[derive(Debug)]
 struct Inner {
-    client: reqwest::Client,
+    line: Arc<Line>,
     url: Url,
     settings: OauthSettings,
     clock: Clock,
@@ -83,15 +83,18 @@ impl TokenClient {
     /// Prepares to ask for tokens.
     ///
     /// # Errors
-    /// The token URL is not usable, or no HTTP client can be built on this system.
+    /// The token URL is not usable, a file that the connection needs is not, or no HTTP client can be
+    /// built on this system.
     pub fn new(
         settings: OauthSettings,
+        connection: &ConnectionSettings,
         connections: &mut Connections,
         clock: Clock,
     ) -> Result<Self, ClientError> {
         let url = server_url(&settings.token_url)?;
-        let client = connections.client(&url, HttpVersion::Auto, settings.timeout)?;
-        Ok(Self { inner: Arc::new(Inner { client, url, settings, clock }) })
+        let (version, timeout) = (HttpVersion::Auto, settings.timeout);
+        let line = connections.line(&url, connection, version, timeout)?;
+        Ok(Self { inner: Arc::new(Inner { line, url, settings, clock }) })
     }
 
     /// Asks once. The client id and secret are read anew, so that rotated ones are found.
@@ -108,7 +111,7 @@ impl TokenClient {
                 keep_body: &|_| true,
                 on_head: &|_| {},
             };
-            let done = exchange(&inner.client, request, &bounds, &inner.clock).await;
+            let done = exchange(&inner.line, request, &bounds, &inner.clock).await;
             read(done, &inner.clock)
         }
     }

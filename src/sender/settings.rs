@@ -1,6 +1,7 @@
 //! What the sender needs to know of targets and credentials, validated before it gets here.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,83 @@ pub struct EndpointSettings {
     pub dialect: ThrottleDialect,
     /// The header that carries the message id, so that a second attempt is safe.
     pub idempotency_key_header: Option<HeaderName>,
+}
+
+/// How connections to servers are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionSettings {
+    /// Its name in configuration.
+    pub name: Arc<str>,
+    /// What stands between.
+    pub proxy: ProxySettings,
+    /// Certificate authorities in PEM, trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whether the system's certificate authorities are trusted.
+    pub system_roots: bool,
+    /// What this client shows of itself where a server asks.
+    pub certificate: Option<CertificateFiles>,
+    /// Older versions are not spoken.
+    pub tls_version_min: TlsVersion,
+    /// Where connections start from; `None`: the system chooses.
+    pub source_address: Option<IpAddr>,
+    /// A connection takes no further request after this, and names are looked up anew.
+    pub age_max: Duration,
+}
+
+impl ConnectionSettings {
+    /// The files that connections are made from.
+    #[must_use]
+    pub fn files(&self) -> Vec<&PathBuf> {
+        let certificate = self.certificate.iter().flat_map(|c| [&c.cert_file, &c.key_file]);
+        let mut files: Vec<_> = self.ca_file.iter().chain(certificate).collect();
+        if let ProxySettings::Fixed(FixedProxy { login: Some((_, source)), .. }) = &self.proxy
+            && let SecretSource::File(password) = source
+        {
+            files.push(password);
+        }
+        files
+    }
+}
+
+/// Versions of TLS. What is older than these has known attacks, and rustls does not speak it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+/// A certificate and its key, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, and those between it and the authority.
+    pub cert_file: PathBuf,
+    /// Its private key.
+    pub key_file: PathBuf,
+}
+
+/// Which proxy requests take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxySettings {
+    /// The one that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say; none to this
+    /// machine's own loopback, which no proxy could reach.
+    Environment,
+    /// None.
+    Direct,
+    /// This one.
+    Fixed(FixedProxy),
+}
+
+/// A proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FixedProxy {
+    /// Scheme, host and port.
+    pub url: String,
+    /// Hosts, domains and networks that are reached without it, as `NO_PROXY` lists them.
+    pub except: Vec<String>,
+    /// User, and where the password is read from.
+    pub login: Option<(String, SecretSource)>,
 }
 
 /// Versions of HTTP that may be agreed on in the TLS handshake. Plain `http` is always HTTP/1.1.

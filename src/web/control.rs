@@ -76,3 +76,28 @@ pub(super) async fn open_gate(
         GateOpening::Unknown => (StatusCode::NOT_FOUND, "no gate of that name\n").into_response(),
     }
 }
+
+#[derive(Deserialize)]
+pub(super) struct WhichLevel {
+    level: String,
+}
+
+pub(super) async fn set_log_level(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    query: Result<Query<WhichLevel>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    let lifecycle = match lifecycle(&shared, &headers) {
+        Ok(lifecycle) => lifecycle,
+        Err(forbidden) => return forbidden.into_response(),
+    };
+    match query {
+        Ok(Query(WhichLevel { level })) if (lifecycle.set_log_level)(&level) => {
+            format!("logging at {level} until the next reload\n").into_response()
+        }
+        _ => {
+            let text = "say which: /-/log/level?level=error, warn, info, debug or trace\n";
+            (StatusCode::BAD_REQUEST, text).into_response()
+        }
+    }
+}

@@ -4,21 +4,26 @@
 //! Neither health probe depends on what the API answers: a daemon that is throttled is healthy. A
 //! slow or silent client can hold one of a bounded number of connections, for a bounded time.
 
+mod auth;
 mod control;
 mod events;
 mod feed;
 mod pages;
+mod protect;
+mod security;
 mod server;
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "the tests talk to real sockets in real time")]
 mod tests;
 mod timeout;
+mod toolkit;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 pub use feed::{Feed, LiveEvent};
+pub use security::{Security, SecurityError};
 pub use server::serve;
 
 use crate::model::Status;
@@ -48,6 +53,8 @@ pub struct WebContext {
     pub status: Arc<dyn Fn() -> Waiting<Option<Status>> + Send + Sync>,
     /// Live events.
     pub feed: Feed,
+    /// Who may see it.
+    pub security: Security,
     /// The controls; `None` unless `--web.enable-lifecycle` is given.
     pub lifecycle: Option<Lifecycle>,
 }
@@ -59,6 +66,8 @@ pub struct Lifecycle {
     pub reload: Arc<dyn Fn() -> Waiting<Result<(), String>> + Send + Sync>,
     /// Begins the drain, as a SIGTERM does.
     pub quit: Arc<dyn Fn() + Send + Sync>,
+    /// Logs at this level from now on; `false`: there is no such level.
+    pub set_log_level: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     /// Ends the long pause of the gate with this name.
     pub open_gate: Arc<dyn Fn(String) -> Waiting<GateOpening> + Send + Sync>,
 }

@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::sync::watch;
 
-use super::{WebContext, control, events};
+use super::{WebContext, control, events, protect};
 
 /// For the send loop to answer with a snapshot.
 pub(super) const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -25,8 +25,10 @@ pub(super) struct Shared {
 
 pub(super) fn router(context: WebContext, closed: watch::Receiver<bool>) -> Router {
     let listeners = Arc::new(tokio::sync::Semaphore::new(events::LISTENERS_MAX));
+    let security = context.security.clone();
     Router::new()
         .route("/", get(index))
+        .route("/index.css", get(style))
         .route("/metrics", get(metrics))
         .route("/livez", get(live))
         .route("/-/healthy", get(live))
@@ -38,11 +40,17 @@ pub(super) fn router(context: WebContext, closed: watch::Receiver<bool>) -> Rout
         .route("/-/reload", post(control::reload))
         .route("/-/quit", post(control::quit))
         .route("/-/gates/open", post(control::open_gate))
+        .route("/-/log/level", post(control::set_log_level))
+        .layer(axum::middleware::from_fn_with_state(security, protect::protect))
         .with_state(Shared { context, listeners, closed })
 }
 
 async fn index() -> Html<&'static str> {
     Html(include_str!("index.html"))
+}
+
+async fn style() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("index.css")).into_response()
 }
 
 async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {

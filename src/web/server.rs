@@ -7,11 +7,13 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 
 use super::timeout::WriteTimeout;
-use super::{WebContext, events, pages};
+use super::{Security, WebContext, events, pages};
 
 /// What one client, and all together, may take.
 #[derive(Clone, Copy)]
@@ -27,6 +29,8 @@ pub(super) struct Limits {
 
 const LIMITS: Limits =
     Limits { connections: 128, headers: Duration::from_secs(10), write: Duration::from_secs(10) };
+/// Request line and header fields together; far beyond what a browser with cookies sends.
+const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// After the end of `shutdown`, for responses that are on their way.
 const LINGER: Duration = Duration::from_secs(2);
 /// After an accept failed, as it does when there are no file descriptors left.
@@ -51,6 +55,7 @@ pub(super) async fn serve_within(
 ) {
     let (closing, closed) = watch::channel(false);
     let poller = tokio::spawn(events::poll_status(context.clone(), closed.clone()));
+    let security = context.security.clone();
     let app = pages::router(context, closed.clone());
     let places = Arc::new(Semaphore::new(limits.connections));
     tokio::pin!(shutdown);
@@ -61,7 +66,8 @@ pub(super) async fn serve_within(
         };
         match accepted {
             Ok((stream, place)) => {
-                tokio::spawn(connection(limits, stream, app.clone(), closed.clone(), place));
+                let serving = Serving { limits, app: app.clone(), closed: closed.clone() };
+                tokio::spawn(connection(serving, stream, security.clone(), place));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -87,24 +93,47 @@ async fn accept(
     Ok((stream, place))
 }
 
-async fn connection(
+/// What a connection is served with.
+struct Serving {
     limits: Limits,
-    stream: TcpStream,
     app: Router,
-    mut closed: watch::Receiver<bool>,
+    closed: watch::Receiver<bool>,
+}
+
+async fn connection(
+    serving: Serving,
+    stream: TcpStream,
+    security: Security,
     _place: OwnedSemaphorePermit,
 ) {
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(WriteTimeout::new(stream, limits.write));
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.headers)
-        .serve_connection(io, TowerToHyperService::new(app));
-    tokio::pin!(connection);
-    tokio::select! {
-        // What a client does wrong ends its connection and concerns nobody else.
-        _ = connection.as_mut() => return,
-        _ = closed.wait_for(|closed| *closed) => connection.as_mut().graceful_shutdown(),
+    match security.guard().tls.clone() {
+        None => serving.serve(stream).await,
+        Some(tls) => {
+            let shaking = TlsAcceptor::from(tls).accept(stream);
+            // What a client does wrong ends its connection and concerns nobody else.
+            if let Ok(Ok(stream)) = tokio::time::timeout(serving.limits.headers, shaking).await {
+                serving.serve(stream).await;
+            }
+        }
     }
-    let _ = tokio::time::timeout(LINGER, connection).await;
+}
+
+impl Serving {
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let Self { limits, app, mut closed } = self;
+        let io = TokioIo::new(WriteTimeout::new(stream, limits.write));
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.headers)
+            .max_buf_size(REQUEST_HEAD_BYTES_MAX)
+            .serve_connection(io, TowerToHyperService::new(app));
+        tokio::pin!(connection);
+        tokio::select! {
+            // What a client does wrong ends its connection and concerns nobody else.
+            _ = connection.as_mut() => return,
+            _ = closed.wait_for(|closed| *closed) => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = tokio::time::timeout(LINGER, connection).await;
+    }
 }

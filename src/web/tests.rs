@@ -33,6 +33,7 @@ fn context(lifecycle: Option<Lifecycle>) -> WebContext {
         config: Arc::new(|| "rate = \"80/s\"\n".to_owned()),
         status: Arc::new(|| Box::pin(async { Some(snapshot()) })),
         feed: Feed::new(4),
+        security: Security::default(),
         lifecycle,
     }
 }
@@ -94,6 +95,7 @@ async fn controls_do_what_they_are_told_and_say_what_came_of_it() {
     let quits = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&quits);
     let lifecycle = Lifecycle {
+        set_log_level: Arc::new(|level| level == "debug"),
         reload: Arc::new(|| Box::pin(async { Err("streams.a.rate: not a rate".to_owned()) })),
         quit: Arc::new(move || {
             counted.fetch_add(1, Ordering::Relaxed);

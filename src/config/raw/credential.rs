@@ -86,6 +86,9 @@ pub struct CredentialFile {
     pub genesys_domain: Option<String>,
     /// Lets `token_url` be http to a host other than this machine.
     pub allow_plain_http: bool,
+    /// How the login server is reached: a name of `connections`. Unset: `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
     /// OAuth `scope` to ask for, where the login server wants one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oauth_scope: Option<String>,
@@ -112,6 +115,7 @@ impl Default for CredentialFile {
             token_url: None,
             genesys_domain: None,
             allow_plain_http: false,
+            connection: None,
             oauth_scope: None,
             timeout: HumanDuration(Duration::from_secs(10)),
         }

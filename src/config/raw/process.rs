@@ -17,6 +17,10 @@ const fn seconds(s: u64) -> HumanDuration {
 pub struct WebFile {
     /// Address and port to listen on; IPv6 in brackets, `:9469` for every address.
     pub listen_address: String,
+    /// TLS and passwords of the surface: a web configuration file of Prometheus' exporter toolkit, relative
+    /// to this file; read again when it changes. Unset: plain HTTP for everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_file: Option<String>,
     /// Whether `POST /-/reload` and the other changing requests are answered.
     pub enable_lifecycle: bool,
     /// `/livez` fails when the send loop has not shown itself for this long; 1s to 1h.
@@ -27,6 +31,7 @@ impl Default for WebFile {
     fn default() -> Self {
         Self {
             listen_address: "0.0.0.0:9469".to_owned(),
+            config_file: None,
             enable_lifecycle: false,
             heartbeat: seconds(10),
         }
@@ -51,6 +56,9 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
+    /// All of them, the quietest first.
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
     /// The word used in configuration and filters.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -67,6 +67,8 @@ pub struct TargetFile {
     pub allow_plain_http: bool,
     /// Version of HTTP.
     pub http_version: HttpVersionName,
+    /// How its server is reached: a name of `connections`.
+    pub connection: String,
     /// HTTP method. Unset: the preset's, or POST.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<MethodName>,
@@ -126,6 +128,7 @@ impl Default for TargetFile {
             base_url: None,
             allow_plain_http: false,
             http_version: HttpVersionName::default(),
+            connection: "default".to_owned(),
             method: None,
             path: None,
             headers: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! Credentials.
 
+use super::connection::{self, Connections};
 use super::url::{self, Plain, Url};
 use super::{Check, MS, path, secs};
 use crate::config::raw::{ConfigFile, CredentialFile, CredentialType};
@@ -15,7 +16,8 @@ use crate::sender::{
 pub(super) const ANONYMOUS: &str = "none";
 
 const BEARER_KEYS: [&str; 3] = ["token_file", "token_env", "token"];
-const OAUTH_KEYS: [&str; 10] = [
+const OAUTH_KEYS: [&str; 11] = [
+    "connection",
     "client_id",
     "client_id_file",
     "client_id_env",
@@ -28,14 +30,18 @@ const OAUTH_KEYS: [&str; 10] = [
     "allow_plain_http",
 ];
 
-pub(super) fn all(check: &mut Check<'_>, file: &ConfigFile) -> Vec<NamedCredential> {
+pub(super) fn all(
+    check: &mut Check<'_>,
+    file: &ConfigFile,
+    connections: &Connections,
+) -> Vec<NamedCredential> {
     let mut all: Vec<NamedCredential> = file
         .credentials
         .iter()
-        .filter_map(|(name, credential)| one(check, file, name, credential))
+        .filter_map(|(name, credential)| one(check, file, connections, name, credential))
         .collect();
     if !file.credentials.contains_key(ANONYMOUS) {
-        all.extend(one(check, file, ANONYMOUS, &CredentialFile::default()));
+        all.extend(one(check, file, connections, ANONYMOUS, &CredentialFile::default()));
     }
     all
 }
@@ -43,6 +49,7 @@ pub(super) fn all(check: &mut Check<'_>, file: &ConfigFile) -> Vec<NamedCredenti
 fn one(
     check: &mut Check<'_>,
     file: &ConfigFile,
+    connections: &Connections,
     name: &str,
     credential: &CredentialFile,
 ) -> Option<NamedCredential> {
@@ -52,6 +59,9 @@ fn one(
         return None;
     }
     unused_keys(check, name, credential.kind);
+    let named = credential.connection.as_deref();
+    let at = ["credentials", name, "connection"];
+    let connection = connection::named(check, connections, &at, named)?;
     let mut token = TokenPlan::Static;
     let auth = match credential.kind {
         CredentialType::None => None,
@@ -71,6 +81,7 @@ fn one(
     Some(NamedCredential {
         settings: CredentialSettings { id: CredentialId::default(), name: name.into(), auth },
         token,
+        connection,
         tenant: stated(&credential.tenant),
         user: stated(&credential.user),
         client: stated(&credential.client.clone().or_else(|| credential.client_id.clone())),
@@ -153,13 +164,7 @@ fn source(
         return Some(SecretSource::File(check.tree.resolved(&path(&at(&file_key)), file)));
     }
     if let Some(variable) = from_env {
-        let well_formed = !variable.is_empty()
-            && !variable.starts_with(|c: char| c.is_ascii_digit())
-            && variable.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !well_formed {
-            let allowed = "the name of an environment variable (not its value)";
-            check.problem(&at(&env_key), "not the name of a variable", allowed);
-        }
+        super::variable_name(check, &at(&env_key), variable);
         return Some(SecretSource::Env(variable.clone()));
     }
     if from_variable {

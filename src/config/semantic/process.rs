@@ -18,6 +18,12 @@ pub(super) fn check(
 ) -> (WebSettings, LogSettings, TracingSettings) {
     let listen = listen_address(&file.web.listen_address);
     let listen_address = check.keep(&["web", "listen_address"], listen).unwrap_or(NOWHERE);
+    let keys = ["web", "config_file"];
+    if file.web.config_file.as_deref().is_some_and(|name| name.trim().is_empty()) {
+        check.problem(&keys, "names no file", "a path, or no such key for plain HTTP");
+    }
+    let resolve = |name: &String| check.tree.resolved(&super::path(&keys), name);
+    let config_file = file.web.config_file.as_ref().map(resolve);
     check.duration(&["web", "heartbeat"], file.web.heartbeat, secs(1)..=HOUR);
     let grace = file.lifecycle.grace_period;
     check.duration(&["lifecycle", "grace_period"], grace, Duration::ZERO..=HOUR);
@@ -36,6 +42,7 @@ pub(super) fn check(
     (
         WebSettings {
             listen_address,
+            config_file,
             enable_lifecycle: file.web.enable_lifecycle,
             heartbeat: file.web.heartbeat.0,
         },

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Method};
 
+use super::connection::{self, Connections};
 use super::url::{self, Plain, Url};
 use super::{Check, Fault, MS, secs};
 use crate::config::presets;
@@ -38,9 +39,16 @@ const OWNED_HEADERS: [&str; 14] = [
     "upgrade",
 ];
 
-pub(super) fn all(check: &mut Check<'_>, file: &ConfigFile) -> Vec<TargetSettings> {
-    let targets: Vec<TargetSettings> =
-        file.targets.iter().filter_map(|(name, target)| one(check, file, name, target)).collect();
+pub(super) fn all(
+    check: &mut Check<'_>,
+    file: &ConfigFile,
+    connections: &Connections,
+) -> Vec<TargetSettings> {
+    let targets: Vec<TargetSettings> = file
+        .targets
+        .iter()
+        .filter_map(|(name, target)| one(check, file, connections, name, target))
+        .collect();
     let mut domains: BTreeMap<(&str, u16), &TargetSettings> = BTreeMap::new();
     for target in &targets {
         let first = domains.entry((&target.server_address, target.server_port)).or_insert(target);
@@ -59,6 +67,7 @@ pub(super) fn all(check: &mut Check<'_>, file: &ConfigFile) -> Vec<TargetSetting
 fn one(
     check: &mut Check<'_>,
     file: &ConfigFile,
+    connections: &Connections,
     name: &str,
     target: &TargetFile,
 ) -> Option<TargetSettings> {
@@ -79,6 +88,8 @@ fn one(
     let idempotency_key_header = idempotency_key_header(check, name, target);
     let success = success(check, name, target, preset);
     let domain = limit_domain(check, name, target);
+    let connection = Some(&*target.connection);
+    let connection = connection::named(check, connections, &at("connection"), connection);
     let url = url?;
     let dialect = match target.dialect {
         Some(DialectName::Standard) => ThrottleDialect::Standard,
@@ -105,6 +116,7 @@ fn one(
     Some(TargetSettings {
         endpoint,
         template: template?,
+        connection: connection?,
         domain: domain.unwrap_or(url.server).into(),
         scope: match &target.scope {
             None => Scope::Undecided,

@@ -122,6 +122,7 @@ fn a_refusal_in_the_head_stands_without_its_body() {
     for (status, verdict) in [
         (429, Verdict::Throttled),
         (401, Verdict::Unauthorized),
+        (407, Verdict::Failed(Failure { kind: FailureKind::Connect, may_have_arrived: false })),
         (502, failed(true)),
         (200, Verdict::Failed(Failure { kind: FailureKind::Timeout, may_have_arrived: true })),
     ] {

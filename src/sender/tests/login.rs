@@ -24,7 +24,8 @@ async fn fetch(act: Act) -> (TokenAnswer, Vec<String>) {
         timeout: Duration::from_millis(200),
         scope: Some("messages send".into()),
     };
-    let client = TokenClient::new(settings, &mut Connections::new(1), clock()).expect("a client");
+    let client = TokenClient::new(settings, &direct(), &mut Connections::new(1, clock()), clock())
+        .expect("a client");
     let answer = client.fetch().await;
     assert!(!format!("{client:?}").contains(CANARY));
     (answer, server.requests())
@@ -89,7 +90,8 @@ async fn without_a_secret_nothing_is_asked() {
         timeout: Duration::from_millis(200),
         scope: None,
     };
-    let client = TokenClient::new(settings, &mut Connections::new(1), clock()).expect("a client");
+    let client = TokenClient::new(settings, &direct(), &mut Connections::new(1, clock()), clock())
+        .expect("a client");
     let answer = client.fetch().await;
     assert!(matches!(answer, TokenAnswer::NoSecret(_)), "{answer:?}");
     assert_eq!(server.requests(), Vec::<String>::new());

@@ -39,8 +39,23 @@ fn settings(base_url: String) -> EndpointSettings {
     }
 }
 
+/// Whatever the environment says.
+pub(super) fn direct() -> ConnectionSettings {
+    ConnectionSettings {
+        name: "test".into(),
+        proxy: ProxySettings::Environment,
+        ca_file: None,
+        system_roots: true,
+        certificate: None,
+        tls_version_min: TlsVersion::Tls12,
+        source_address: None,
+        age_max: Duration::from_secs(60),
+    }
+}
+
 fn client(settings: EndpointSettings) -> EndpointClient {
-    EndpointClient::new(settings, &mut Connections::new(10), clock()).expect("a client")
+    EndpointClient::new(settings, &direct(), &mut Connections::new(10, clock()), clock())
+        .expect("a client")
 }
 
 fn rendered(path: &str) -> Rendered {

@@ -41,7 +41,8 @@ async fn a_granted_token_does_not_show() {
         timeout: std::time::Duration::from_secs(2),
         scope: None,
     };
-    let client = TokenClient::new(oauth, &mut Connections::new(1), clock()).expect("a client");
+    let client = TokenClient::new(oauth, &direct(), &mut Connections::new(1, clock()), clock())
+        .expect("a client");
     let answer = client.fetch().await;
     assert!(matches!(answer, TokenAnswer::Granted { .. }));
     check(&format!("{secret:?} {client:?} {answer:?}"));
@@ -53,7 +54,8 @@ fn errors_do_not_quote_what_they_refuse() {
     let error = Bearer::new(&text.as_str().into(), 1).expect_err("a line break");
     check(&format!("{error} {error:?}"));
     let url = format!("http://user:{CANARY}@127.0.0.1");
-    let error = EndpointClient::new(settings(url), &mut Connections::new(1), clock())
-        .expect_err("a password in the URL");
+    let error =
+        EndpointClient::new(settings(url), &direct(), &mut Connections::new(1, clock()), clock())
+            .expect_err("a password in the URL");
     check(&format!("{error} {error:?}"));
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 pub(super) use narrate::narrate;
 use writer::LineWriter;
@@ -61,12 +61,24 @@ pub enum LogError {
 #[derive(Clone)]
 pub struct LogHandle {
     writer: LineWriter,
+    filter: reload::Handle<EnvFilter, Registry>,
 }
 
 impl LogHandle {
     /// Waits, at most `timeout`, until every line so far is written. For the end of the process.
     pub fn flush(&self, timeout: Duration) {
         self.writer.flush(timeout);
+    }
+
+    /// Logs what this filter lets through, from now on.
+    ///
+    /// # Errors
+    /// The filter cannot be read; the old one stays.
+    pub fn set_filter(&self, text: &str) -> Result<(), LogError> {
+        let fresh = filter(text)?;
+        // Fails only where the subscriber is gone, and with it every line.
+        let _ = self.filter.reload(fresh);
+        Ok(())
     }
 
     /// How many lines were lost so far.
@@ -86,12 +98,13 @@ fn filter(text: &str) -> Result<EnvFilter, LogError> {
 /// When the filter cannot be read, the thread cannot be started, or logging was set up before.
 pub fn init(settings: &LogSettings) -> Result<LogHandle, LogError> {
     let writer = LineWriter::start(io::stderr(), settings.queue_lines_max)?;
+    let (filter, handle) = reload::Layer::new(filter(&settings.filter)?);
     tracing_subscriber::registry()
-        .with(filter(&settings.filter)?)
+        .with(filter)
         .with(lines(settings.format, writer.clone(), io::stderr().is_terminal()))
         .try_init()
         .map_err(|_| LogError::AlreadySet)?;
-    Ok(LogHandle { writer })
+    Ok(LogHandle { writer, filter: handle })
 }
 
 /// The layer that formats lines.
