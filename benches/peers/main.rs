@@ -47,6 +47,9 @@ struct Arguments {
     /// Seconds from one scrape of Plimsoll's metrics to the next.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     scrape_every_s: u64,
+    /// Another binary of Plimsoll than the one built along: the static one of the image, for example.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<std::path::PathBuf>,
     /// oha on both sides: every ratio should be 1, and how far from it they are is this machine's noise.
     #[arg(long)]
     calibrate: bool,

@@ -3,16 +3,16 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::Result;
 use crate::process::{Process, free_port, get, wait_for_port};
 use crate::server::ARRIVALS_PATH;
 use crate::tools::testbed_tool;
+use crate::{Arguments, Result};
 
 /// The hidden argument with which this program becomes the server.
 pub(crate) const SERVE: &str = "--serve-us";
@@ -114,17 +114,22 @@ pub(crate) struct Surroundings {
     /// Where Plimsoll's own web surface is to listen.
     pub(crate) web_port: u16,
     pub(crate) sample_ratio: f64,
+    /// Plimsoll's.
+    pub(crate) binary: PathBuf,
     directory: TempDir,
 }
 
 impl Surroundings {
-    pub(crate) fn start(service_us: u64, sample_ratio: f64) -> Result<Self> {
+    pub(crate) fn start(service_us: u64, arguments: &Arguments) -> Result<Self> {
+        // Built by cargo along with this bench, with the same optimisation as a release.
+        let built = || env!("CARGO_BIN_EXE_plimsoll").into();
         let directory = tempfile::Builder::new().prefix("plimsoll-bench-").tempdir()?;
         Ok(Self {
             server: Server::start("server", service_us, directory.path())?,
             collector: Collector::start(directory.path())?,
             web_port: free_port()?,
-            sample_ratio,
+            sample_ratio: arguments.sample_ratio,
+            binary: arguments.binary.clone().unwrap_or_else(built),
             directory,
         })
     }

@@ -57,8 +57,7 @@ impl Tool {
             Self::Plimsoll => {
                 let config = surroundings.directory().join("plimsoll.toml");
                 fs::write(&config, configuration(traffic, port, surroundings))?;
-                // Built by cargo along with this bench, with the same optimisation as a release.
-                let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+                let mut command = Command::new(&surroundings.binary);
                 command.arg("run").arg("--config.file").arg(config);
                 command.args(["--for", &format!("{seconds}s")]);
                 command

@@ -71,7 +71,7 @@ impl CpuTimes {
 
 /// Lets one side have its turn.
 pub(crate) fn take(tool: Tool, traffic: &Traffic, arguments: &Arguments) -> Result<Turn> {
-    let around = Surroundings::start(traffic.service_us, arguments.sample_ratio)?;
+    let around = Surroundings::start(traffic.service_us, arguments)?;
     let seconds = arguments.seconds();
     let total_s = WARM_UP_S + seconds + TAIL_S;
     let command = tool.command(traffic, around.server.port, total_s, &around)?;

@@ -10,6 +10,7 @@ mod world;
 mod cluster;
 mod contract;
 mod control_plane;
+mod image;
 mod pod;
 mod rendered;
 mod schemas;

@@ -83,26 +83,26 @@ impl<'a> Pod<'a> {
         env
     }
 
-    /// Replaces texts in its files, and gives its command line with paths as they are here.
-    pub(crate) fn on_this_machine(&self, replaced: &[(&str, &str)]) -> Vec<String> {
-        let mounts = list(self.container, "/volumeMounts").iter();
-        let mounts: Vec<&str> = mounts.map(|m| text(m, "/mountPath")).collect();
-        let here = |text: &str| {
-            let replace = |text: String, (from, to): &(&str, &str)| text.replace(from, to);
-            let text = replaced.iter().fold(text.to_owned(), replace);
-            mounts.iter().fold(text, |text, mount| {
-                text.replace(mount, self.path(mount).to_str().expect("UTF-8"))
-            })
-        };
-        for mount in &mounts {
-            let revision = self.path(mount).join("..1");
+    /// Replaces texts in its files.
+    pub(crate) fn replace(&self, replaced: &[(&str, &str)]) {
+        for mount in list(self.container, "/volumeMounts") {
+            let revision = self.path(text(mount, "/mountPath")).join("..1");
             for file in fs::read_dir(revision).into_iter().flatten() {
                 let path = file.expect("an entry").path();
                 let text = fs::read_to_string(&path).expect("a text");
-                fs::write(path, here(&text)).expect("writable");
+                fs::write(path, replace(&text, replaced)).expect("writable");
             }
         }
-        self.args().iter().map(|arg| here(arg)).collect()
+    }
+
+    /// Replaces texts in its files, paths of the container by those here too, and gives its command line alike.
+    pub(crate) fn on_this_machine(&self, replaced: &[(&str, &str)]) -> Vec<String> {
+        let mounts = list(self.container, "/volumeMounts").iter().map(|m| text(m, "/mountPath"));
+        let paths: Vec<_> = mounts.map(|m| (m, self.path(m))).collect();
+        let paths = paths.iter().map(|(mount, path)| (*mount, path.to_str().expect("UTF-8")));
+        let replaced: Vec<_> = replaced.iter().copied().chain(paths).collect();
+        self.replace(&replaced);
+        self.args().iter().map(|arg| replace(arg, &replaced)).collect()
     }
 
     /// The mount that a path of the container is on.
@@ -120,6 +120,10 @@ impl<'a> Pod<'a> {
         let number = port.and_then(|p| p["containerPort"].as_u64());
         number.unwrap_or_else(|| panic!("no port {name}"))
     }
+}
+
+fn replace(text: &str, replaced: &[(&str, &str)]) -> String {
+    replaced.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// Writes what a volume holds, behind the links that a kubelet puts there.

@@ -12,7 +12,7 @@ use crate::support::process::wait_for;
 use crate::world::{SOON, World, plimsoll, until};
 
 /// Fails unless each probe of a container is answered with a success.
-fn answers_its_probes(container: &Value, url: &str) {
+pub(crate) fn answers_its_probes(container: &Value, url: &str) {
     let mut asked = 0;
     for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
         let Some(probe) = container.get(probe) else { continue };
