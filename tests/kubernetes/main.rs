@@ -13,5 +13,6 @@ mod control_plane;
 mod image;
 mod pod;
 mod rendered;
+mod rollout;
 mod schemas;
 mod started;
