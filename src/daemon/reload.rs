@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, PoisonError};
 use std::time::Duration;
 
+use secrecy::zeroize::Zeroizing;
 use tokio::sync::OwnedMutexGuard;
 
 use super::Shared;
@@ -40,6 +41,8 @@ pub struct Look(BTreeMap<PathBuf, Mark>);
 enum Mark {
     Content(u64),
     Unreadable(io::ErrorKind),
+    /// A pipe or device: reading it would take away what it holds.
+    NoFile,
 }
 
 impl Look {
@@ -69,11 +72,15 @@ impl Look {
 }
 
 fn mark(path: &Path) -> Mark {
-    let mut bytes = secrecy::zeroize::Zeroizing::new(Vec::new());
-    match File::open(path).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut bytes)) {
-        Ok(_) => Mark::Content(MARKS.hash_one(&*bytes)),
-        Err(error) => Mark::Unreadable(error.kind()),
-    }
+    let content = || {
+        if !path.metadata()?.is_file() {
+            return Ok(Mark::NoFile);
+        }
+        let mut bytes = Zeroizing::new(Vec::new());
+        File::open(path)?.take(BYTES_MAX).read_to_end(&mut bytes)?;
+        Ok(Mark::Content(MARKS.hash_one(&*bytes)))
+    };
+    content().unwrap_or_else(|error: io::Error| Mark::Unreadable(error.kind()))
 }
 
 /// What a reading came to, whether or not it is of use.
@@ -181,4 +188,78 @@ impl Shared {
 #[expect(clippy::disallowed_methods, reason = "the composition waits in real time")]
 async fn wait(length: Duration) {
     tokio::time::sleep(length).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{self, FileSource, Sources};
+
+    /// A configuration in two files, of which a writer changes the first and then the second while they are read, as
+    /// many times as it is told.
+    fn read_while_written(writes: u32) -> (Reading, Look) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (target, stream) = (directory.path().join("a.toml"), directory.path().join("b.toml"));
+        let write_target = |name: &str| {
+            let text =
+                format!("[targets.{name}]\nbase_url = \"http://127.0.0.1:1\"\npath = \"/\"\n");
+            fs::write(&target, text).expect("writable");
+        };
+        let write_stream = |name: &str| {
+            let text = format!("[streams.s]\ntarget = \"{name}\"\nrate = \"1/s\"\n");
+            fs::write(&stream, text).expect("writable");
+        };
+        write_target("t0");
+        write_stream("t0");
+        let files = [&target, &stream].map(|p| FileSource::Path(p.clone())).to_vec();
+        let sources = Sources { files, ..Sources::default() };
+        let taken = Look::at(sources.paths());
+        let loads = AtomicU32::new(0);
+        let (first, second) = (target.clone(), stream.clone());
+        let loader: Loader = Arc::new(move || {
+            let load = loads.fetch_add(1, Ordering::Relaxed);
+            let loaded = config::load(&sources);
+            if load < writes {
+                for path in [&first, &second] {
+                    let text = fs::read_to_string(path).expect("readable");
+                    let next = text.replace(&format!("t{load}"), &format!("t{}", load + 1));
+                    fs::write(path, next).expect("writable");
+                }
+            }
+            loaded
+        });
+        let mut outfitter = Outfitter::new(Clock::start(), 10);
+        (read(&loader, &mut outfitter, taken.clone()), taken)
+    }
+
+    #[test]
+    fn what_changes_while_it_is_read_is_read_again() {
+        let (reading, taken) = read_while_written(2);
+        let (settings, _) = reading.result.expect("a configuration");
+        assert_eq!(&*settings.streams[0].target, "t2");
+        assert_ne!(reading.look, taken);
+        assert!(reading.look.changes_since(&taken).contains("b.toml"));
+    }
+
+    #[test]
+    fn what_never_stands_still_is_not_taken() {
+        let (reading, taken) = read_while_written(READS_MAX);
+        assert!(reading.result.is_err_and(|problem| problem.contains("change while")));
+        assert_eq!(reading.look, taken, "so that whoever watches sees a change");
+    }
+
+    #[test]
+    fn a_pipe_is_left_full() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo runs").success());
+        // Opening it would wait for a writer that never comes.
+        let look = Look::at([path.clone()]);
+        assert_eq!(look.0[&path], Mark::NoFile);
+    }
 }
