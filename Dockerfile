@@ -7,7 +7,8 @@
 # Debian with Rust; and what the image begins with.
 ARG BUILD_IMAGE=rust:1.95-bookworm
 ARG RUNTIME_IMAGE=scratch
-# Where the files come from: `build`, or `prebuilt` for what lies in dist/ARCHITECTURE already.
+# Where the files come from: `build`, or `prebuilt` for what lies in dist/ARCHITECTURE already. (buildah 1.28 passes over
+# the stage `build` unless it is told --build-arg FILES=build.)
 ARG FILES=build
 
 FROM --platform=$BUILDPLATFORM ${BUILD_IMAGE} AS build

@@ -39,6 +39,7 @@ fn bad_values_of_every_kind() {
         ("rate = \"10/s\"", "rate = \"10/s\"\narrivals = \"even\"", "streams.main.arrivals: not one of the allowed values; got \"even\"; allowed: uniform, poisson".to_owned()),
         ("rate = \"10/s\"", "rate = \"10/s\"\nmode = \"adaptive\"\narrivals = \"poisson\"", "streams.main.arrivals: streams.main is adaptive: it holds its rate evenly, just under a limit; got \"poisson\"; allowed: uniform in adaptive mode, or mode = \"fixed\"".to_owned()),
         ("[streams.main]", "[objectives]\nthrottled_ratio = 0.2\n[streams.main]", "objectives.throttled_ratio: too large; got 0.2; allowed: a number from 0.0001 to 0.05".to_owned()),
+        ("[streams.main]", "[reload]\ninterval = \"50ms\"\n[streams.main]", "reload.interval: too short; got \"50ms\"; allowed: from 100ms to 1h".to_owned()),
         ("[streams.main]", "[objectives]\nlatency = \"10m\"\n[streams.main]", "objectives.latency: too long; got \"10m\"; allowed: from 1ms to 5m".to_owned()),
         ("[streams.main]", "[objectives]\ntoken_validity = \"1s\"\n[streams.main]", "objectives.token_validity: too short; got \"1s\"; allowed: from 10s to 1day".to_owned()),
         ("rate = \"10/s\"", "rate = \"10/s\"\nmode = \"aimd\"", "streams.main.mode: not one of the allowed values; got \"aimd\"; allowed: fixed, adaptive".to_owned()),
