@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use plimsoll::engine::{CredentialPlan, Engine, Input, Output, Plan, StreamPlan, TokenPlan};
+use plimsoll::engine::{
+    CredentialPlan, Engine, Input, Output, Plan, SafetyPlan, StreamPlan, StreamSafety, TokenPlan,
+};
 use plimsoll::model::{
     Advice, AdviceSource, Answer, AttemptId, CredentialId, EndpointId, Identity, Moment, Rate,
     Scope, Verdict,
@@ -45,6 +47,7 @@ impl Bench {
         let plan = Plan {
             in_flight_max,
             adaptive: AdaptiveSettings::default(),
+            safety: SafetyPlan::default(),
             streams: (0..streams).map(|i| stream(i, mode, rate, in_flight_max)).collect(),
             credentials: vec![CredentialPlan {
                 id: CredentialId(0),
@@ -139,6 +142,7 @@ fn stream(index: u32, mode: Mode, rate: Rate, in_flight_max: u32) -> StreamPlan 
             ramp: Duration::ZERO,
             catch_up_slots: 2,
         },
+        safety: StreamSafety::default(),
         policy: PolicySettings {
             backoff: BackoffSettings {
                 base: Duration::from_secs(1),

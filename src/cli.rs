@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{FileSource, Override, Sources};
 use crate::model::{HumanDuration, Rate};
@@ -13,6 +13,8 @@ use crate::model::{HumanDuration, Rate};
 pub const EXIT_OK: u8 = 0;
 /// Exit code: it failed while running.
 pub const EXIT_FAILURE: u8 = 1;
+/// Exit code: the run came to its end and did not keep all of its thresholds. It is that of k6.
+pub const EXIT_THRESHOLDS: u8 = 99;
 /// Exit code: the command line or the configuration is wrong; nothing was sent.
 pub const EXIT_USAGE: u8 = 2;
 
@@ -21,6 +23,7 @@ Exit codes:
   0  it did what was asked: stopped by a signal and drained, sent what it was told to, all valid
   1  it failed while running: an address in use, a panic in a task
   2  the command line or the configuration is wrong; nothing was sent
+  99 a run with --for or --count did not keep all of its thresholds
 ";
 
 const ENVIRONMENT: &str = "\
@@ -65,7 +68,8 @@ pub enum Command {
             "Examples:\n  \
              plimsoll run --config.file plimsoll.toml\n  \
              plimsoll run --config.file base.toml --config.file production.yaml\n  \
-             plimsoll run --config.file plimsoll.toml --count 1000 --linger\n\n\
+             plimsoll run --config.file plimsoll.toml --count 1000 --linger\n  \
+             plimsoll run --config.file plimsoll.toml --for 5m --threshold 'throttled_ratio<0.002'\n\n\
              {ENVIRONMENT}\n{EXIT_CODES}"
         )
     )]
@@ -182,6 +186,7 @@ pub enum FormatArg {
 
 /// `plimsoll run`.
 #[derive(Args, Clone, Debug, Default)]
+#[command(group(ArgGroup::new("end").args(["run_for", "count"]).multiple(true)))]
 pub struct RunArgs {
     #[allow(missing_docs)]
     #[command(flatten)]
@@ -198,6 +203,16 @@ pub struct RunArgs {
     /// Stop sending after this many requests over all streams, resends included, drain and exit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
+    /// What the figures of a run with --for or --count must keep, instead of the configuration's
+    /// run.thresholds; may be repeated: 'throttled_ratio<0.002', 'response_p99<500ms', 'goodput>95/s'
+    #[arg(long = "threshold", value_name = "EXPRESSION", requires = "end")]
+    pub thresholds: Vec<String>,
+    /// Write the summary of a run with --for or --count to this file, as JSON
+    #[arg(long = "summary.json", value_name = "FILE", requires = "end")]
+    pub summary_json: Option<PathBuf>,
+    /// Write its thresholds to this file, as JUnit test cases
+    #[arg(long = "summary.junit", value_name = "FILE", requires = "end")]
+    pub summary_junit: Option<PathBuf>,
     /// After --for or --count, keep serving metrics until a signal comes
     #[arg(long)]
     pub linger: bool,
@@ -306,6 +321,9 @@ impl RunArgs {
         if self.web.web_enable_lifecycle {
             overrides.push(set("--web.enable-lifecycle", "web.enable_lifecycle", true));
         }
+        if !self.thresholds.is_empty() {
+            overrides.push(set("--threshold", "run.thresholds", self.thresholds.join(",")));
+        }
         self.config.sources(env, overrides)
     }
 }
@@ -375,6 +393,8 @@ mod tests {
             "plimsoll run --for 0s",
             "plimsoll run --for 90",
             "plimsoll run --count 0",
+            "plimsoll run --threshold goodput>95/s",
+            "plimsoll run --summary.json a.json",
             "plimsoll run --log.level loud",
             "plimsoll demo --rate fast",
             "plimsoll check",

@@ -42,6 +42,12 @@ pub fn unix_nanos() -> i64 {
     i64::try_from(nanos(ClockId::Realtime)).unwrap_or(i64::MAX)
 }
 
+/// Nanoseconds since the machine started, its sleep included. Nobody steps this clock.
+#[must_use]
+pub fn boot_nanos() -> u64 {
+    nanos(ClockId::Boottime)
+}
+
 /// Seconds since the Unix epoch.
 #[must_use]
 pub fn unix_seconds() -> f64 {

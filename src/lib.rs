@@ -22,4 +22,5 @@ pub mod sender;
 pub mod simulate;
 pub mod simulator;
 pub mod telemetry;
+pub mod verdict;
 pub mod web;

@@ -33,7 +33,7 @@ fn bad_values_of_every_kind() {
         ("rate = \"10/s\"", "rate = 80", format!("streams.main.rate: wrong type; got 80; allowed: {RATE}")),
         ("rate = \"10/s\"", "rate = \"0/s\"", format!("streams.main.rate: not a rate; got \"0/s\"; allowed: {RATE}")),
         ("rate = \"10/s\"", "", format!("streams.main.rate: missing; allowed: {RATE}")),
-        ("rate = \"10/s\"", "rate = \"10/s\"\nraet = 1", "streams.main.raet: unknown key; did you mean rate?; allowed: arrivals, backoff_base, backoff_cap, catch_up_slots, credential, deadline, in_flight_max, jitter, max_attempts, mode, ramp, rate, retry_after_jitter, retry_after_max, retry_budget_ratio, retry_budget_reserve, target, weight".to_owned()),
+        ("rate = \"10/s\"", "rate = \"10/s\"\nraet = 1", "streams.main.raet: unknown key; did you mean rate?; allowed: active_hours, arrivals, backoff_base, backoff_cap, catch_up_slots, credential, deadline, in_flight_max, jitter, max_attempts, messages_in_all, messages_per_day, messages_per_hour, mode, paused, ramp, rate, retry_after_jitter, retry_after_max, retry_budget_ratio, retry_budget_reserve, target, time_zone, weight".to_owned()),
         ("rate = \"10/s\"", "rate = \"10/s\"\nramp = \"30\"", format!("streams.main.ramp: not a duration; got \"30\"; allowed: {DURATION}")),
         ("rate = \"10/s\"", "rate = \"10/s\"\nramp = \"25h\"", "streams.main.ramp: too long; got \"25h\"; allowed: from 0s to 1day".to_owned()),
         ("rate = \"10/s\"", "rate = \"10/s\"\narrivals = \"even\"", "streams.main.arrivals: not one of the allowed values; got \"even\"; allowed: uniform, poisson".to_owned()),
@@ -69,7 +69,7 @@ fn bad_values_of_every_kind() {
         ("type = \"bearer\"", "type = \"baerer\"", "credentials.bench.type: not one of the allowed values; got \"baerer\"; allowed: none, bearer, oauth_client_credentials".to_owned()),
         ("[credentials.bench]", "[credentials.Bench]", "credentials.Bench: not a name; allowed: 1 to 63 lower-case letters, digits, _ and -, the first a letter or digit".to_owned()),
         ("[targets.api]", "[web]\nlisten_address = \"nowhere\"\n[targets.api]", "web.listen_address: not an address; got \"nowhere\"; allowed: IP:PORT, such as 0.0.0.0:9469, [::]:9469 or :9469".to_owned()),
-        ("[targets.api]", "[wbe]\n[targets.api]", "wbe: unknown key; did you mean web?; allowed: allow_inline_secrets, connections, credentials, engine, lifecycle, log, objectives, policy, reload, schedule, state, streams, targets, tracing, web".to_owned()),
+        ("[targets.api]", "[wbe]\n[targets.api]", "wbe: unknown key; did you mean web?; allowed: allow_inline_secrets, breaker, connections, credentials, engine, lifecycle, log, objectives, policy, reload, run, safety, schedule, state, streams, targets, tracing, web".to_owned()),
         ("[targets.api]", "[targets.api]\npreset = \"genesys-agentless\"\nparams.from_address = \"+1\"", "targets.api.params.to_address: missing; the preset needs it; allowed: The person's address.".to_owned()),
     ];
     let mut differences = Vec::new();
@@ -83,6 +83,24 @@ fn bad_values_of_every_kind() {
         }
         differences.extend(difference(&WORKING.replace(from, to), &all));
     }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn what_holds_sending_back_is_said_as_plainly() {
+    let table: &[(&str, &str, String)] = &[
+        ("rate = \"10/s\"", "rate = \"10/s\"\nmessages_per_day = 0", "streams.main.messages_per_day: too small; got 0; allowed: a whole number from 1".to_owned()),
+        ("rate = \"10/s\"", "rate = \"10/s\"\nactive_hours = [\"mon-fri 08:00-18:00\", \"8-18\"]", "streams.main.active_hours[1]: not active hours; got \"8-18\"; allowed: DAYS HH:MM-HH:MM, where DAYS are daily, one of mon to sun, or two of them with a -, such as \"mon-fri 08:00-18:00\"".to_owned()),
+        ("rate = \"10/s\"", "rate = \"10/s\"\ntime_zone = \"Berlin\"", "streams.main.time_zone: no such time zone; got \"Berlin\"; allowed: a time zone of the IANA database, such as Europe/Berlin or UTC".to_owned()),
+        ("[targets.api]", "[safety]\nhosts = [\"api.example.com\"]\n[targets.api]", "targets.api.base_url: 127.0.0.1 may not be sent to; got \"http://127.0.0.1:9470\"; allowed: hosts of safety.hosts: api.example.com".to_owned()),
+        ("[targets.api]", "[safety]\nhosts = [\"127.0.0.1\", \"https://x\"]\n[targets.api]", "safety.hosts[1]: not the name of a host; got \"https://x\"; allowed: names of hosts without scheme, port and path, or *.NAME for all hosts below one".to_owned()),
+        ("[targets.api]", "[breaker]\npause = \"2m\"\n[targets.api]", "breaker.pause_max: too short; allowed: from 2m to 1day".to_owned()),
+        ("[targets.api]", "[run]\nthresholds = [\"goodput>95/s\", \"goodput>95\"]\n[targets.api]", "run.thresholds[1]: its value is not a rate, such as 95/s; got \"goodput>95\"; allowed: FIGURE, one of < <= > >=, VALUE, where FIGURE is goodput, sent_rate, an outcome, OUTCOME_ratio, skipped_ratio, delivered_ratio, or response, service, lateness or delivery with _max or a percentile, such as response_p99<500ms".to_owned()),
+    ];
+    let wrong = |(from, to, expected): &(&str, &str, String)| {
+        difference(&WORKING.replace(from, to), &[expected.as_str()])
+    };
+    let differences: Vec<_> = table.iter().filter_map(wrong).collect();
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use plimsoll::engine::{CredentialPlan, Engine, Input, Output, Plan, StreamPlan, TokenPlan};
+use plimsoll::engine::{
+    CredentialPlan, Engine, Input, Output, Plan, SafetyPlan, StreamPlan, StreamSafety, TokenPlan,
+};
 use plimsoll::limiter::{Kind, Layer, LimiterSettings, Lockout};
 use plimsoll::model::{
     CredentialId, EndpointId, Estimate, EstimateMemory, EstimateSource, Event, GateChange,
@@ -57,12 +59,14 @@ fn plan(mode: Mode) -> Plan {
             catch_up_slots: 5,
         },
         policy,
+        safety: StreamSafety::default(),
     };
     let credential =
         CredentialPlan { id: CredentialId(0), name: "c".into(), token: TokenPlan::Static };
     Plan {
         in_flight_max: 1_000,
         adaptive: AdaptiveSettings { exploration: None, ..AdaptiveSettings::default() },
+        safety: SafetyPlan::default(),
         streams: vec![stream],
         credentials: vec![credential],
     }
@@ -93,7 +97,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn start(world: &'a mut World, memory: Vec<ScopeMemory>, mode: Mode, now: Moment) -> Self {
         let mut engine = Engine::new(7, None);
-        engine.handle(now, Input::Recall(memory));
+        engine.handle(now, Input::Recall(memory.into()));
         engine.handle(now, Input::Apply(plan(mode)));
         let (sent, throttled) = (Vec::new(), Vec::new());
         Self { world, engine, now, sent, throttled, violations: 0, attempts: 0 }
@@ -176,7 +180,7 @@ fn the_next_run_holds_at_once_what_the_last_one_learned() {
     first.until(at(600));
     assert!(!first.throttled.is_empty(), "there was something to learn");
     assert_eq!(first.gate(), GateState::Open);
-    let memory = first.engine.memory(first.now);
+    let memory = first.engine.memory(first.now).scopes;
     let believed = memory[0].estimate.as_ref().expect("an estimate").estimate.rate;
     assert!((98.0..=101.0).contains(&believed.value), "{believed:?}");
     // What was on its way when the run ended is not the next one's.
@@ -188,7 +192,7 @@ fn the_next_run_holds_at_once_what_the_last_one_learned() {
         let rate = next.sends_between(at(from), at(to)) as f64 / (to - from) as f64;
         assert!((96.0..=100.0).contains(&rate), "{rate}/s from {from} s to {to} s");
     }
-    let kept = next.engine.memory(next.now);
+    let kept = next.engine.memory(next.now).scopes;
     assert_eq!(kept[0].estimate.as_ref().map(|e| e.estimate.rate), Some(believed));
 }
 
@@ -200,7 +204,7 @@ fn an_open_retry_after_is_honoured_and_not_a_second_longer() {
         first.until_or(at(600), |run| !run.throttled.is_empty());
         let ends_at = first.throttled[0] + secs(30);
         first.until(first.throttled[0] + secs(10));
-        let memory = first.engine.memory(first.now);
+        let memory = first.engine.memory(first.now).scopes;
         let stopped_at = first.now;
         // It is away for 5 s; its own stragglers have long been answered.
         let started_at = stopped_at + secs(5);
@@ -264,8 +268,10 @@ fn what_configuration_does_not_name_now_is_not_forgotten() {
     let mut run = Run::start(&mut world, vec![other], Mode::Fixed, Moment::ZERO);
     assert_eq!(run.gate(), GateState::Open);
     run.until_or(at(30), |run| run.attempts > 4);
-    let memory = run.engine.memory(at(30));
+    let memory = run.engine.memory(at(30)).scopes;
     let kept = memory.iter().find(|scope| &*scope.key.domain == "elsewhere").expect("is kept");
     assert_eq!(kept.pause.map(|p| p.left), Some(secs(70)));
-    assert!(run.engine.memory(at(101)).iter().all(|scope| &*scope.key.domain != "elsewhere"));
+    assert!(
+        run.engine.memory(at(101)).scopes.iter().all(|scope| &*scope.key.domain != "elsewhere")
+    );
 }

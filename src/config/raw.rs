@@ -7,6 +7,7 @@
 mod connection;
 mod credential;
 mod process;
+mod safety;
 mod stream;
 mod target;
 
@@ -21,6 +22,7 @@ pub use process::{
     EngineFile, LifecycleFile, LogFile, LogFormat, LogLevel, ObjectivesFile, OtlpProtocol,
     ReloadFile, StateFile, TracingFile, WebFile,
 };
+pub use safety::{BreakerFile, RunFile, SafetyFile};
 pub use stream::{ArrivalsName, JitterName, ModeName, PolicyFile, ScheduleFile, StreamFile};
 pub use target::{DialectName, HttpVersionName, MethodName, TargetFile};
 
@@ -47,6 +49,12 @@ pub struct ConfigFile {
     pub objectives: ObjectivesFile,
     /// Bounds on the whole process.
     pub engine: EngineFile,
+    /// What holds sending back whatever the API admits: caps, pauses, hours, hosts.
+    pub safety: SafetyFile,
+    /// When a limit domain counts as down, and how it is asked then.
+    pub breaker: BreakerFile,
+    /// Runs that have an end.
+    pub run: RunFile,
     /// How streams find their rate and what they do when refused, unless they say otherwise.
     pub policy: PolicyFile,
     /// How streams lay out their requests in time, unless they say otherwise.

@@ -88,6 +88,7 @@ impl Registry {
             plan: Plan {
                 in_flight_max: settings.in_flight_max,
                 adaptive: settings.adaptive,
+                safety: settings.safety,
                 streams: streams.collect(),
                 credentials: credentials.iter().map(|c| credential_plan(c)).collect(),
             },
@@ -165,5 +166,6 @@ fn stream_plan(
         weight: stream.weight,
         schedule: stream.schedule,
         policy: stream.policy,
+        safety: stream.safety.clone(),
     }
 }

@@ -4,6 +4,7 @@
 mod connection;
 mod credential;
 mod process;
+mod safety;
 mod stream;
 mod target;
 mod url;
@@ -46,11 +47,15 @@ pub(super) fn settings(
     target::one_scope_in_each_domain(&mut check, &targets);
     let credentials = credential::all(&mut check, file, &connections);
     let streams = stream::all(&mut check, file);
+    let safety = safety::check(&mut check, file);
+    let thresholds = safety::thresholds(&mut check, file);
+    safety::hosts(&mut check, file, &targets, &credentials);
     let (web, log, tracing) = process;
     if !check.problems.is_empty() {
         return Err(check.problems);
     }
     stream::remarks(&mut check, file, &streams, &credentials);
+    safety::remarks(&mut check, file, &streams);
     let used_target = |name: &str| streams.iter().any(|s| &*s.target == name);
     let used_credential = |name: &str| streams.iter().any(|s| &*s.credential == name);
     Ok(Settings {
@@ -63,6 +68,8 @@ pub(super) fn settings(
         grace_period: file.lifecycle.grace_period.0,
         in_flight_max: file.engine.in_flight_max,
         adaptive: stream::adaptive_settings(&file.policy),
+        safety,
+        thresholds,
         targets: targets.into_iter().filter(|t| used_target(&t.endpoint.name)).collect(),
         credentials: credentials
             .into_iter()

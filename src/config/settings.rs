@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::engine::TokenPlan;
+use crate::engine::{SafetyPlan, StreamSafety, TokenPlan};
 use crate::model::{Objectives, Scope};
 use crate::policy::{AdaptiveSettings, Mode, PolicySettings};
 use crate::schedule::{RequestTemplate, ScheduleSettings};
 use crate::sender::{
     AuthSettings, ConnectionSettings, CredentialSettings, EndpointSettings, SecretSource,
 };
+use crate::verdict::Threshold;
 
 use super::raw::{LogFormat, LogLevel, OtlpProtocol};
 
@@ -38,6 +39,10 @@ pub struct Settings {
     pub in_flight_max: u32,
     /// How the rate of a scope with adaptive streams is found and held.
     pub adaptive: AdaptiveSettings,
+    /// What holds everything back, whatever the API admits.
+    pub safety: SafetyPlan,
+    /// What the figures of a run with an end must keep.
+    pub thresholds: Vec<Threshold>,
     /// Targets that streams use, in the order of their names.
     pub targets: Vec<TargetSettings>,
     /// Credentials that streams use, in the order of their names.
@@ -155,6 +160,8 @@ pub struct StreamSettings {
     pub schedule: ScheduleSettings,
     /// What it does when refused.
     pub policy: PolicySettings,
+    /// What holds it back, whatever the API admits.
+    pub safety: StreamSafety,
 }
 
 impl Settings {

@@ -9,6 +9,7 @@ mod send_loop;
 mod state_file;
 mod state_format;
 mod state_keeper;
+mod summary;
 mod surface;
 mod telemetry_setup;
 
@@ -21,21 +22,22 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::outfit::Outfitter;
 pub use self::reload::{Loader, Look};
 pub(crate) use self::run::{Life, Signals};
 pub use self::run::{RunError, run};
-use self::send_loop::{Command, SendLoop, Signs};
-use self::state_keeper::{Keeper, Known};
+use self::send_loop::{Command, Ending, LoopContext, SendLoop, Signs};
+use self::state_keeper::Keeper;
 pub(crate) use self::telemetry_setup::start_logs;
 use crate::clock::{self, Clock};
 use crate::config::{Settings, WebSettings};
 use crate::engine::Engine;
-use crate::model::{Moment, ScopeMemory, Status};
+use crate::model::{Memory, Moment, Status, Subject};
 use crate::telemetry::{LogHandle, Observer, Telemetry, TelemetryError};
+use crate::verdict::{Figures, Tally};
 use crate::web::{self, Feed, Security, SecurityError};
 
 /// Commands that may wait for the send loop. It takes them at every wake-up.
@@ -77,6 +79,8 @@ pub struct Start {
     pub files: Look,
     /// End the run after this many requests.
     pub count: Option<u64>,
+    /// Whether there is to be a verdict on the run.
+    pub judged: bool,
     /// Whose lost lines are to be counted.
     pub logs: Option<LogHandle>,
 }
@@ -86,7 +90,9 @@ pub struct Daemon {
     shared: Arc<Shared>,
     web: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     address: SocketAddr,
-    ended: oneshot::Receiver<io::Result<(Status, Known)>>,
+    ended: oneshot::Receiver<io::Result<Ending>>,
+    /// The figures of a run that is judged, once the send loop has ended.
+    figures: Option<Figures>,
     keeper: Option<Arc<Keeper>>,
     /// The state file being written for the last time.
     kept: Option<JoinHandle<()>>,
@@ -129,9 +135,10 @@ impl Daemon {
     /// # Errors
     /// See [`StartError`]; nothing has been sent then.
     pub async fn start(start: Start) -> Result<Self, StartError> {
-        let Start { settings, loader, files, count, logs } = start;
+        let Start { settings, loader, files, count, judged, logs } = start;
         let clock = Clock::start();
-        let mut outfitter = Outfitter::new(clock, settings.in_flight_max);
+        let recorded = settings.state.file.is_some();
+        let mut outfitter = Outfitter::new(clock, settings.in_flight_max, recorded);
         let files = files.completed(settings.files());
         let outfit = outfitter.outfit(&settings).map_err(StartError::Outfit)?;
         let (listener, security) = listen(&settings.web).await?;
@@ -142,16 +149,23 @@ impl Daemon {
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let signs = Arc::new(Signs::default());
         first_commands(&commands, clock, settings.state.file.clone(), outfit).await?;
+        let record = Arc::new(Notify::new());
+        let context = LoopContext {
+            clock,
+            signs: Arc::clone(&signs),
+            background: tokio::runtime::Handle::current(),
+            record: Arc::clone(&record),
+            tally: judged.then(Tally::default),
+        };
         let engine = Engine::new(seed(), count);
-        let loop_signs = Arc::clone(&signs);
-        let background = tokio::runtime::Handle::current();
         let ended = on_own_thread(move || async move {
-            SendLoop::new(clock, engine, observer, received, loop_signs, background)?.run().await
+            SendLoop::new(context, engine, observer, received)?.run().await
         })?;
         let (quit, quit_asked) = mpsc::channel(1);
         let keeper = Keeper::new(&settings.state, &telemetry);
         if let Some(keeper) = &keeper {
-            tokio::spawn(Arc::clone(keeper).keep(commands.clone(), settings.state.interval));
+            let every = settings.state.interval;
+            tokio::spawn(Arc::clone(keeper).keep(commands.clone(), record, every));
         }
         let shared = Shared {
             clock,
@@ -178,15 +192,8 @@ impl Daemon {
             // Dropped or sent: both mean the end.
             let _ = closed.await;
         }));
-        Ok(Self {
-            shared,
-            web: Some((close, serving)),
-            address,
-            ended,
-            keeper,
-            kept: None,
-            quit: quit_asked,
-        })
+        let (web, quit) = (Some((close, serving)), quit_asked);
+        Ok(Self { shared, web, address, ended, keeper, kept: None, figures: None, quit })
     }
 
     /// Where the web surface listens.
@@ -219,6 +226,11 @@ impl Daemon {
         self.shared.reload().await
     }
 
+    /// Pauses everything, or resumes it.
+    pub async fn pause(&self, paused: bool) {
+        self.shared.pause(None, paused).await;
+    }
+
     /// Turns true when no further slot will be scheduled.
     fn draining(&self) -> watch::Receiver<bool> {
         self.shared.signs.draining.subscribe()
@@ -227,7 +239,9 @@ impl Daemon {
     /// Waits for the end of the send loop; its last snapshot. Cancelling it loses nothing.
     async fn ended(&mut self) -> io::Result<Status> {
         let ended = (&mut self.ended).await;
-        let (status, known) = ended.map_err(|_| io::Error::other("the send loop died"))??;
+        let Ending { status, known, figures } =
+            ended.map_err(|_| io::Error::other("the send loop died"))??;
+        self.figures = figures;
         *self.shared.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(status.clone());
         if let Some(keeper) = self.keeper.clone() {
             // On a task of its own: this future may be dropped, and the loop's last word comes once.
@@ -269,6 +283,13 @@ impl Shared {
             return Some(status);
         }
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Pauses a stream, or everything, or resumes it. False: there is no such stream.
+    async fn pause(&self, subject: Subject, paused: bool) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Command::Pause(subject, paused, reply)).await;
+        answer.await.unwrap_or(false)
     }
 
     fn running(&self) -> Settings {
@@ -325,10 +346,12 @@ async fn start_telemetry(
 }
 
 /// What an earlier run knew, as it is at the moment beside it.
-async fn recall(clock: Clock, file: PathBuf) -> io::Result<(Vec<ScopeMemory>, Moment)> {
+async fn recall(clock: Clock, file: PathBuf) -> io::Result<(Memory, Moment)> {
     let reading = tokio::task::spawn_blocking(move || {
         let now = clock.now();
-        (state_file::read(&file, clock.wall().unix_nanos(now)), now)
+        let unix_ns = clock.wall().unix_nanos(now);
+        let stamp = state_format::Stamp { unix_ns, boot_ns: clock::boot_nanos() };
+        (state_file::read(&file, stamp), now)
     });
     reading.await.map_err(io::Error::other)
 }

@@ -23,13 +23,15 @@ pub(super) struct Outfitter {
     connections: Connections,
     clock: sender::Clock,
     marks: RandomState,
+    /// There is a state file; a reload does not change that.
+    recorded: bool,
 }
 
 impl Outfitter {
-    pub(super) fn new(clock: Clock, in_flight_max: u32) -> Self {
+    pub(super) fn new(clock: Clock, in_flight_max: u32, recorded: bool) -> Self {
         let clock = sender::Clock::new(move || clock.now(), clock::unix_nanos);
         let connections = Connections::new(in_flight_max as usize, clock.clone());
-        Self { registry: Registry::new(), connections, clock, marks: RandomState::new() }
+        Self { registry: Registry::new(), connections, clock, marks: RandomState::new(), recorded }
     }
 
     /// The outfit for these settings.
@@ -39,7 +41,8 @@ impl Outfitter {
     /// cannot be read, a client that cannot be built. Nothing is changed then.
     pub(super) fn outfit(&mut self, settings: &Settings) -> Result<Outfit, Vec<String>> {
         let mut registry = self.registry.clone();
-        let Assigned { plan, endpoints, credentials } = registry.assign(settings);
+        let Assigned { mut plan, endpoints, credentials } = registry.assign(settings);
+        plan.safety.recorded = self.recorded;
         let mut outfit = Outfit {
             plan,
             endpoints: HashMap::new(),

@@ -232,7 +232,7 @@ mod tests {
             }
             loaded
         });
-        let mut outfitter = Outfitter::new(Clock::start(), 10);
+        let mut outfitter = Outfitter::new(Clock::start(), 10, false);
         (read(&loader, &mut outfitter, taken.clone()), taken)
     }
 

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::summary;
 use super::{Daemon, Loader, Look, Start, StartError, background_runtime, start_logs};
-use crate::cli::{EXIT_FAILURE, EXIT_USAGE, RunArgs};
+use crate::cli::{EXIT_FAILURE, EXIT_THRESHOLDS, EXIT_USAGE, RunArgs};
 use crate::config::{self, Problems};
 use crate::model::Status;
 use crate::telemetry::LogError;
+use crate::verdict::Figures;
 
 /// For the flush of spans and of log lines at the exit. With the grace period it has to fit into
 /// the time that a supervisor gives: 30 s by default in Kubernetes.
@@ -34,6 +36,9 @@ pub enum RunError {
     /// A second signal came before the drain was over.
     #[error("a second signal came: what was in flight is given up")]
     Interrupted,
+    /// The run came to its end and did not keep all of its thresholds.
+    #[error("{0} of {1} thresholds not kept")]
+    Thresholds(usize, usize),
 }
 
 impl RunError {
@@ -45,6 +50,7 @@ impl RunError {
             | Self::Start(
                 StartError::Outfit(_) | StartError::Environment(_) | StartError::Web(_),
             ) => EXIT_USAGE,
+            Self::Thresholds(..) => EXIT_THRESHOLDS,
             _ => EXIT_FAILURE,
         }
     }
@@ -65,23 +71,32 @@ pub fn run(args: &RunArgs, env: Vec<(String, String)>) -> Result<(), RunError> {
         tracing::warn!(%warning, "configuration");
     }
     let grace = settings.grace_period;
+    let judged = args.run_for.is_some() || args.count.is_some();
+    let thresholds = settings.thresholds.clone();
+    let mut broken = 0;
     // The send loop has a thread and a runtime of its own; this one serves scrapes and signals.
     let runtime = background_runtime()?;
     let result = runtime.block_on(async {
         let mut signals = Signals::new()?;
         let loader = Some(loader);
-        let start = Start { settings, loader, files, count: args.count, logs: Some(logs.clone()) };
+        let (count, logs) = (args.count, Some(logs.clone()));
+        let start = Start { settings, loader, files, count, judged, logs };
         let mut daemon = Daemon::start(start).await?;
         tracing::info!(address = %daemon.address(), "serving metrics, health and status");
         let life = Life { run_for: args.run_for.map(|d| d.0), grace, linger: args.linger };
-        life.live(&mut daemon, &mut signals).await
+        let judge = |figures| summary::tell(args, figures, &thresholds).map(|n| broken = n);
+        life.live(&mut daemon, &mut signals, judge).await
     });
     runtime.shutdown_background();
     if let Ok(status) = &result {
         tracing::info!(in_flight = status.in_flight, "drained, all accounted for");
     }
     logs.flush(FLUSH);
-    result.map(|_| ())
+    result?;
+    if broken > 0 {
+        return Err(RunError::Thresholds(broken, thresholds.len()));
+    }
+    Ok(())
 }
 
 /// When a daemon ends.
@@ -100,6 +115,8 @@ pub(crate) struct Life {
 pub(crate) struct Signals {
     stop: Stop,
     hang_up: Signal,
+    pause: Signal,
+    resume: Signal,
 }
 
 impl Signals {
@@ -113,7 +130,12 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         };
-        Ok(Self { stop, hang_up: signal(SignalKind::hangup())? })
+        Ok(Self {
+            stop,
+            hang_up: signal(SignalKind::hangup())?,
+            pause: signal(SignalKind::user_defined1())?,
+            resume: signal(SignalKind::user_defined2())?,
+        })
     }
 }
 
@@ -135,14 +157,17 @@ impl Stop {
 }
 
 impl Life {
-    /// Lives to the end: returns the last snapshot.
+    /// Lives to the end: returns the last snapshot. `judge` is given the figures of a run that is judged, as
+    /// soon as it is over.
     pub(crate) async fn live(
         self,
         daemon: &mut Daemon,
         signals: &mut Signals,
+        judge: impl FnOnce(Figures) -> io::Result<()>,
     ) -> Result<Status, RunError> {
         let asked = self.until_draining(daemon, signals).await;
         let (status, asked) = self.drain(daemon, &mut signals.stop, asked).await?;
+        let judged = daemon.figures.take().map_or(Ok(()), judge);
         if self.linger && !asked {
             tracing::info!("the run is over; metrics stay up until a signal comes");
             tokio::select! {
@@ -151,6 +176,7 @@ impl Life {
             }
         }
         daemon.close(FLUSH).await;
+        judged?;
         Ok(status)
     }
 
@@ -171,6 +197,8 @@ impl Life {
                 () = &mut end => return false,
                 // Also when the loop has died, which the drain will tell.
                 _ = draining.wait_for(|draining| *draining) => return false,
+                _ = signals.pause.recv() => daemon.pause(true).await,
+                _ = signals.resume.recv() => daemon.pause(false).await,
                 _ = signals.hang_up.recv() => {
                     // Logged and counted where it happens.
                     let _ = daemon.reload().await;

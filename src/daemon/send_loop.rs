@@ -12,18 +12,20 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::outbound::{Endpoint, Outbound, Returned};
+use super::state_format::Stamp;
 use super::state_keeper::Known;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::engine::{Engine, Input, Output, Plan};
 use crate::model::{
-    CredentialId, EndpointId, Event, GateState, Moment, ScopeMemory, Status, WallOffset,
+    CredentialId, EndpointId, Event, GateState, Memory, Moment, Status, Subject, WallOffset,
 };
 use crate::pacer::Pacer;
 use crate::sender::{Bearer, TokenClient};
 use crate::telemetry::Observer;
+use crate::verdict::{Figures, Tally};
 use crate::web::GateOpening;
 
 /// The loop wakes at least this often, so that its heartbeat shows that it lives.
@@ -36,11 +38,15 @@ const SENDS_AT_ONCE: u32 = 32;
 /// What other threads ask of the loop.
 pub(super) enum Command {
     /// What an earlier run knew, as it was at this moment.
-    Recall(Vec<ScopeMemory>, Moment),
+    Recall(Memory, Moment),
     /// Run this configuration from now on.
     Apply(Box<Outfit>),
     /// What the next run should know, please.
     Memory(oneshot::Sender<Known>),
+    /// The counts of caps are in the state file, as of this ticket.
+    Recorded(u64),
+    /// Pause a stream of that name, or everything; or resume it. Is there such a stream?
+    Pause(Subject, bool, oneshot::Sender<bool>),
     /// Send nothing more.
     Drain,
     /// Give up on what is in flight.
@@ -77,7 +83,32 @@ pub(super) struct SendLoop {
     commands: Receiver<Command>,
     pacer: Pacer,
     next_heartbeat: Moment,
+    /// Something in the safety envelope has changed and telemetry was not told of how it stands.
+    stale: bool,
+    /// Wakes whoever keeps the state file.
+    record: Arc<Notify>,
+    tally: Option<Tally>,
     signs: Arc<Signs>,
+}
+
+/// What the loop shares with others, and whether it counts for a verdict.
+pub(super) struct LoopContext {
+    pub(super) clock: Clock,
+    pub(super) signs: Arc<Signs>,
+    /// Where fits are computed.
+    pub(super) background: Handle,
+    /// Wakes whoever keeps the state file.
+    pub(super) record: Arc<Notify>,
+    pub(super) tally: Option<Tally>,
+}
+
+/// The loop's last word.
+pub(super) struct Ending {
+    pub(super) status: Status,
+    /// What the next run should know.
+    pub(super) known: Known,
+    /// Of a run that is judged.
+    pub(super) figures: Option<Figures>,
 }
 
 /// What other threads can see of the loop without asking it.
@@ -95,13 +126,12 @@ impl SendLoop {
     /// # Errors
     /// The kernel has no timer left.
     pub(super) fn new(
-        clock: Clock,
+        context: LoopContext,
         engine: Engine,
         observer: Observer,
         commands: Receiver<Command>,
-        signs: Arc<Signs>,
-        background: Handle,
     ) -> io::Result<Self> {
+        let LoopContext { clock, signs, background, record, tally } = context;
         let (sender, returned) = unbounded_channel();
         Ok(Self {
             clock,
@@ -115,21 +145,27 @@ impl SendLoop {
             commands,
             pacer: Pacer::new(clock)?,
             next_heartbeat: Moment::ZERO,
+            stale: false,
+            record,
+            tally,
             signs,
         })
     }
 
-    /// Runs until drained; gives the last snapshot, and what the next run should know.
+    /// Runs until drained.
     ///
     /// # Errors
     /// The timer failed.
-    pub(super) async fn run(mut self) -> io::Result<(Status, Known)> {
+    pub(super) async fn run(mut self) -> io::Result<Ending> {
         loop {
             self.take_in();
             let Some(wake) = self.give_out() else {
                 let now = self.clock.now();
+                self.tell_envelope(now);
                 self.observer.finish(self.wall, now);
-                return Ok((self.engine.status(now, self.wall), self.known(now)));
+                let (status, known) = (self.engine.status(now, self.wall), self.known(now));
+                let figures = self.tally.map(|tally| tally.figures(now));
+                return Ok(Ending { status, known, figures });
             };
             self.beat(None);
             self.wait(wake).await?;
@@ -160,14 +196,21 @@ impl SendLoop {
     fn obey(&mut self, command: Command) {
         let now = self.clock.now();
         match command {
-            Command::Recall(scopes, then) => {
-                let left = scopes.iter().filter_map(|scope| scope.later(now.since(then)));
-                self.engine.handle(now, Input::Recall(left.collect()));
+            Command::Recall(memory, then) => {
+                self.engine.handle(now, Input::Recall(memory.later(now.since(then))));
             }
             Command::Memory(reply) => {
                 let _ = reply.send(self.known(now));
             }
             Command::Apply(outfit) => self.apply(*outfit, now),
+            Command::Recorded(ticket) => self.engine.handle(now, Input::Recorded(ticket)),
+            Command::Pause(subject, paused, reply) => {
+                let known = self.engine.pause(&subject, paused, now);
+                if known {
+                    self.record.notify_one();
+                }
+                let _ = reply.send(known);
+            }
             Command::Drain => self.engine.handle(now, Input::Drain),
             Command::Abandon => self.engine.handle(now, Input::Abandon),
             Command::Status(reply) => {
@@ -190,8 +233,9 @@ impl SendLoop {
 
     fn known(&self, now: Moment) -> Known {
         // Not the offset of the latest heartbeat: the clock may have been stepped since.
-        let unix_ns = self.clock.wall().unix_nanos(now);
-        Known { scopes: self.engine.memory(now), at: now, unix_ns }
+        let stamp =
+            Stamp { unix_ns: self.clock.wall().unix_nanos(now), boot_ns: clock::boot_nanos() };
+        Known { memory: self.engine.memory(now), ticket: self.engine.ticket(), at: now, stamp }
     }
 
     fn apply(&mut self, outfit: Outfit, now: Moment) {
@@ -209,6 +253,7 @@ impl SendLoop {
             }
         }
         self.observer.credentials(self.wall, now, outfit.credential_names);
+        self.engine.handle(now, Input::Wall(self.wall));
         self.engine.handle(now, Input::Apply(outfit.plan));
         let known = std::mem::replace(&mut self.clients, outfit.clients);
         for (credential, mark) in &self.clients {
@@ -216,6 +261,7 @@ impl SendLoop {
                 self.engine.handle(now, Input::Renew(*credential));
             }
         }
+        self.stale = true;
     }
 
     /// Carries out what the engine wants; says when to wake it, or `None` when it has drained.
@@ -231,8 +277,12 @@ impl SendLoop {
                 }
                 Output::FetchToken(credential) => self.outbound.fetch_token(credential),
                 Output::Fit(gate, job) => self.outbound.fit(&self.background, gate, job),
+                Output::Record => self.record.notify_one(),
                 Output::Event(event) => {
                     self.note(&event);
+                    if let Some(tally) = &mut self.tally {
+                        tally.tell(now, &event);
+                    }
                     self.observer.observe(self.wall, now, &event);
                     if sends >= SENDS_AT_ONCE && !self.engine.has_orders() {
                         return Some(now);
@@ -255,12 +305,16 @@ impl SendLoop {
             Event::StreamRemoved(id) => {
                 self.outbound.stream_names.remove(id);
             }
+            Event::Safety(_) => self.stale = true,
             _ => {}
         }
     }
 
     fn beat(&mut self, planned: Option<Moment>) {
         let now = self.clock.now();
+        if self.stale {
+            self.tell_envelope(now);
+        }
         self.signs.beat_ns.store(now.as_nanos(), Ordering::Relaxed);
         if planned.is_none() && now < self.next_heartbeat {
             return;
@@ -269,10 +323,18 @@ impl SendLoop {
         if now >= self.next_heartbeat {
             self.next_heartbeat = now + HEARTBEAT;
             self.wall = self.clock.wall();
+            self.engine.handle(now, Input::Wall(self.wall));
+            self.tell_envelope(now);
             for (id, rate) in self.engine.scheduled_rates(now) {
                 self.observer.scheduled_rate(self.wall, now, id, rate);
             }
         }
+    }
+
+    fn tell_envelope(&mut self, now: Moment) {
+        self.stale = false;
+        let all = self.engine.envelope(now, self.wall).collect();
+        self.observer.envelope(self.wall, now, all);
     }
 
     /// Waits for the moment, an answer or a command, whichever comes first.

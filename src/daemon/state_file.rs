@@ -6,25 +6,26 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::state_format;
-use crate::model::ScopeMemory;
+use super::state_format::{self, Stamp};
+use crate::model::Memory;
 
 /// A file that is longer was not written by this program: a scope takes less than a kilobyte.
 const BYTES_MAX: u64 = 16 << 20;
 
-/// What the file tells at this Unix time, in nanoseconds. Whatever is wrong with it is said, and it is put
+/// What the file tells at this time. Whatever is wrong with it is said, and it is put
 /// aside: a daemon that knows nothing is better than none.
-pub(super) fn read(path: &Path, unix_ns: i64) -> Vec<ScopeMemory> {
+pub(super) fn read(path: &Path, now: Stamp) -> Memory {
     let file = path.display();
     let problem = match contents(path) {
         Ok(None) => {
             tracing::info!(%file, "no state file yet: nothing is known of an earlier run");
-            return Vec::new();
+            return Memory::default();
         }
-        Ok(Some(text)) => match state_format::parse(&text, unix_ns) {
-            Ok(scopes) => {
-                tracing::info!(%file, scopes = scopes.len(), "state of an earlier run read");
-                return scopes;
+        Ok(Some(text)) => match state_format::parse(&text, now, boot_id().as_deref()) {
+            Ok(memory) => {
+                let (scopes, counts) = (memory.scopes.len(), memory.safety.counts.len());
+                tracing::info!(%file, scopes, counts, "state of an earlier run read");
+                return memory;
             }
             Err(problem) => problem,
         },
@@ -41,7 +42,13 @@ pub(super) fn read(path: &Path, unix_ns: i64) -> Vec<ScopeMemory> {
             "the state file cannot be used, nor be kept aside: nothing is known of an earlier run"
         ),
     }
-    Vec::new()
+    Memory::default()
+}
+
+/// Which start of the machine this is; the clock since that start means the same to both of its runs.
+pub(super) fn boot_id() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
 fn contents(path: &Path) -> io::Result<Option<String>> {
@@ -116,7 +123,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("state.json");
         fs::create_dir(&path).expect("writable");
-        assert_eq!(read(&path, 0), []);
+        assert_eq!(read(&path, Stamp::default()), Memory::default());
         assert!(!path.exists() && beside(&path, "bad").is_dir());
     }
 }

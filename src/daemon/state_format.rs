@@ -1,7 +1,8 @@
 //! The text of the state file: what is in it, how long ago it was written, and whether it can be believed.
 //!
-//! Spans rather than times, and one wall-clock time for when they were taken: whatever has been done to the
-//! clock since, no pause becomes longer than it was. It must not know where the text is kept.
+//! Spans rather than times, and when they were taken: on the clock since the machine's start, which nobody
+//! steps, and on the wall clock for the case that the machine has been started anew. Whatever has been done
+//! to the wall clock since, no pause becomes longer than it was. It must not know where the text is kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +10,23 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Estimate, EstimateMemory, EstimateSource, Factor, Interval, Kind, Moment, PauseMemory, Rate,
-    ScopeKey, ScopeMemory,
+    CountMemory, Estimate, EstimateMemory, EstimateSource, Factor, Interval, Kind, Memory, Moment,
+    PauseMemory, Rate, SafetyMemory, ScopeKey, ScopeMemory, Subject, subject_name,
 };
 
-/// The version that this program writes, and the only one that it reads.
-const VERSION: u64 = 1;
+/// The version that this program writes.
+const VERSION: u64 = 2;
+/// The oldest that it reads: without counts, and without the clock since the machine's start.
+const VERSION_OLDEST: u64 = 1;
+
+/// A time, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// Since the Unix epoch.
+    pub(super) unix_ns: i64,
+    /// Since the start of the machine.
+    pub(super) boot_ns: u64,
+}
 
 #[derive(Deserialize)]
 struct Versioned {
@@ -26,7 +38,35 @@ struct Versioned {
 struct StateText {
     version: u64,
     written_unix_ns: i64,
+    /// Which start of the machine it was written in, and how long after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    boot: Option<BootText>,
     scopes: Vec<ScopeText>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    counts: Vec<CountText>,
+    /// What an operator has paused: names of streams, `*` for everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    paused: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BootText {
+    id: String,
+    ns: u64,
+}
+
+/// Messages that caps count: ages in seconds, and how many.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CountText {
+    /// The name of a stream, `*` for all together.
+    stream: String,
+    hour: Vec<(f64, u64)>,
+    day: Vec<(f64, u64)>,
+    in_all: u64,
+    /// May have been sent after the file was written, so they count as sent.
+    reserved: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,33 +116,45 @@ enum LimiterText {
     Concurrency { limit: u64 },
 }
 
-/// The text for what is known at this Unix time.
-pub(super) fn text(scopes: &[ScopeMemory], unix_ns: i64) -> String {
-    let scopes = scopes.iter().map(ScopeText::of).collect();
-    let file = StateText { version: VERSION, written_unix_ns: unix_ns, scopes };
+/// The text for what is known at this time, in this start of the machine.
+pub(super) fn text(memory: &Memory, now: Stamp, boot_id: Option<&str>) -> String {
+    let file = StateText {
+        version: VERSION,
+        written_unix_ns: now.unix_ns,
+        boot: boot_id.map(|id| BootText { id: id.to_owned(), ns: now.boot_ns }),
+        scopes: memory.scopes.iter().map(ScopeText::of).collect(),
+        counts: memory.safety.counts.iter().map(CountText::of).collect(),
+        paused: memory.safety.paused.iter().map(|s| subject_name(s).to_owned()).collect(),
+    };
     // Plain numbers and texts: serialising them cannot fail.
     let mut text = serde_json::to_string_pretty(&file).unwrap_or_default();
     text.push('\n');
     text
 }
 
-/// What a text tells at this Unix time; or what is wrong with it. A clock that stands before the time of
-/// writing counts as standing at it.
-pub(super) fn parse(text: &str, unix_ns: i64) -> Result<Vec<ScopeMemory>, String> {
+/// What a text tells at this time; or what is wrong with it. In another start of the machine the wall clock
+/// decides, and if it stands before the time of writing, it counts as standing at it.
+pub(super) fn parse(text: &str, now: Stamp, boot_id: Option<&str>) -> Result<Memory, String> {
     let version = read::<Versioned>(text)?.version;
-    if version != VERSION {
-        return Err(format!("version: {version}, where this program reads {VERSION}"));
+    if !(VERSION_OLDEST..=VERSION).contains(&version) {
+        let reads = format!("{VERSION_OLDEST} to {VERSION}");
+        return Err(format!("version: {version}, where this program reads {reads}"));
     }
     let file: StateText = read(text)?;
-    let elapsed = unix_ns.saturating_sub(file.written_unix_ns);
-    let elapsed = Duration::from_nanos(u64::try_from(elapsed).unwrap_or_default());
+    let elapsed = file.elapsed(now, boot_id);
     let mut scopes = Vec::new();
     for (i, scope) in file.scopes.into_iter().enumerate() {
         let name = format!("scopes[{i}]");
         let memory = scope.memory().map_err(|what| format!("{name}.{what}"))?;
         scopes.extend(memory.later(elapsed));
     }
-    Ok(scopes)
+    let mut safety = SafetyMemory::default();
+    for (i, count) in file.counts.iter().enumerate() {
+        let memory = count.memory().map_err(|what| format!("counts[{i}].{what}"))?;
+        safety.counts.push((subject(&count.stream), memory));
+    }
+    safety.paused = file.paused.iter().map(|name| subject(name)).collect();
+    Ok(Memory { scopes, safety: safety.later(elapsed) })
 }
 
 fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
@@ -110,6 +162,48 @@ fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|e| e.to_string())?;
     json.end().map_err(|e| e.to_string())?;
     Ok(value)
+}
+
+fn subject(name: &str) -> Subject {
+    (name != subject_name(&None)).then(|| name.into())
+}
+
+impl StateText {
+    fn elapsed(&self, now: Stamp, boot_id: Option<&str>) -> Duration {
+        let same = self.boot.as_ref().filter(|boot| Some(&*boot.id) == boot_id);
+        if let Some(ns) = same.and_then(|boot| now.boot_ns.checked_sub(boot.ns)) {
+            return Duration::from_nanos(ns);
+        }
+        let elapsed = now.unix_ns.saturating_sub(self.written_unix_ns);
+        Duration::from_nanos(u64::try_from(elapsed).unwrap_or_default())
+    }
+}
+
+impl CountText {
+    fn of((subject, memory): &(Subject, CountMemory)) -> Self {
+        let steps = |steps: &[(Duration, u64)]| {
+            steps.iter().map(|(age, count)| (age.as_secs_f64(), *count)).collect()
+        };
+        Self {
+            stream: subject_name(subject).to_owned(),
+            hour: steps(&memory.hour),
+            day: steps(&memory.day),
+            in_all: memory.in_all,
+            reserved: memory.reserved,
+        }
+    }
+
+    fn memory(&self) -> Result<CountMemory, String> {
+        let steps = |name: &str, steps: &[(f64, u64)]| -> Result<Vec<_>, String> {
+            steps.iter().map(|(age, count)| Ok((span(name, *age)?, *count))).collect()
+        };
+        Ok(CountMemory {
+            hour: steps("hour", &self.hour)?,
+            day: steps("day", &self.day)?,
+            in_all: self.in_all,
+            reserved: self.reserved,
+        })
+    }
 }
 
 impl ScopeText {

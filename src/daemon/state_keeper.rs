@@ -5,30 +5,51 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use super::send_loop::Command;
+use super::state_format::Stamp;
 use super::{state_file, state_format};
 use crate::clock;
 use crate::config::StateSettings;
-use crate::model::{EstimateMemory, Moment, ScopeMemory};
+use crate::model::{
+    CountMemory, EstimateMemory, Memory, Moment, SafetyMemory, ScopeMemory, Subject,
+};
 use crate::telemetry::Telemetry;
 
 /// What was known, and when.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    pub(super) scopes: Vec<ScopeMemory>,
+    pub(super) memory: Memory,
+    /// The latest reservation that it covers.
+    pub(super) ticket: u64,
     pub(super) at: Moment,
-    /// The same in nanoseconds since the Unix epoch.
-    pub(super) unix_ns: i64,
+    /// The same on the clocks that the next run can read, too.
+    pub(super) stamp: Stamp,
 }
 
 /// A file is never older than this, changed or not, so that its estimates count as relied on.
 const REWRITE: Duration = Duration::from_secs(60 * 60);
 
+/// How soon a reservation that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Why the file is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Save {
+    /// It is time; but only if there is something new.
+    News,
+    /// Somebody waits for it.
+    Asked,
+    /// It is the last word.
+    Last,
+}
+
 /// Keeps one state file.
 pub(super) struct Keeper {
     path: PathBuf,
+    /// Which start of the machine this is.
+    boot_id: Option<String>,
     telemetry: Telemetry,
     progress: Mutex<Progress>,
 }
@@ -47,39 +68,59 @@ impl Keeper {
     pub(super) fn new(settings: &StateSettings, telemetry: &Telemetry) -> Option<Arc<Self>> {
         let path = settings.file.clone()?;
         let telemetry = telemetry.clone();
-        Some(Arc::new(Self { path, telemetry, progress: Mutex::default() }))
+        let boot_id = state_file::boot_id();
+        Some(Arc::new(Self { path, boot_id, telemetry, progress: Mutex::default() }))
     }
 
-    /// Writes at an interval until the send loop has ended.
-    pub(super) async fn keep(self: Arc<Self>, commands: mpsc::Sender<Command>, every: Duration) {
+    /// Writes at an interval, and when it is asked to, until the send loop has ended. What was asked for is
+    /// tried again when it fails, because streams may be waiting for it.
+    pub(super) async fn keep(
+        self: Arc<Self>,
+        commands: mpsc::Sender<Command>,
+        asked: Arc<Notify>,
+        every: Duration,
+    ) {
+        let mut again = false;
         loop {
-            wait(every).await;
+            let wait_for = if again { every.min(RETRY) } else { every };
+            tokio::select! {
+                () = wait(wait_for) => {}
+                () = asked.notified() => again = true,
+            }
             let (reply, answer) = oneshot::channel();
             if commands.send(Command::Memory(reply)).await.is_err() {
                 return;
             }
             let Ok(known) = answer.await else { return };
-            self.save(known, false).await;
+            let ticket = known.ticket;
+            let save = if again { Save::Asked } else { Save::News };
+            let saved = self.save(known, save).await;
+            if saved && again && commands.send(Command::Recorded(ticket)).await.is_err() {
+                return;
+            }
+            again &= !saved;
         }
     }
 
     /// Writes the last word.
     pub(super) async fn finish(&self, known: Known) {
-        self.save(known, true).await;
+        self.save(known, Save::Last).await;
     }
 
-    async fn save(&self, known: Known, last: bool) {
+    /// True when the file tells what is known.
+    async fn save(&self, known: Known, why: Save) -> bool {
         let mut progress = self.progress.lock().await;
-        if progress.ended || !(last || progress.is_news(&known)) {
-            return;
+        if progress.ended || (why == Save::News && !progress.is_news(&known)) {
+            return !progress.ended;
         }
-        progress.ended = last;
+        progress.ended = why == Save::Last;
         let path = self.path.clone();
-        let text = state_format::text(&known.scopes, known.unix_ns);
+        let text = state_format::text(&known.memory, known.stamp, self.boot_id.as_deref());
         let writing = tokio::task::spawn_blocking(move || state_file::write(&path, &text)).await;
         let result = writing.map_err(std::io::Error::other).flatten();
         self.telemetry.state_written(clock::unix_seconds(), result.is_ok());
         let file = self.path.display();
+        let saved = result.is_ok();
         match result {
             Ok(()) => {
                 if std::mem::take(&mut progress.failing) {
@@ -92,11 +133,13 @@ impl Keeper {
                 tracing::warn!(
                     %file, %error,
                     "the state file cannot be written: a restart will not know what this run has \
-                     learned since"
+                     learned since, and streams under a cap on messages stop when what it vouches \
+                     for is used up"
                 );
             }
             Err(_) => {}
         }
+        saved
     }
 }
 
@@ -105,7 +148,7 @@ impl Progress {
     fn is_news(&self, known: &Known) -> bool {
         let Some(written) = &self.written else { return true };
         let elapsed = known.at.since(written.at);
-        let told: Vec<_> = written.scopes.iter().filter_map(|s| s.later(elapsed)).collect();
+        let told: Vec<_> = written.memory.scopes.iter().filter_map(|s| s.later(elapsed)).collect();
         let relied_on = |scopes: &[ScopeMemory]| -> Vec<_> {
             let fresh = |memory: &EstimateMemory| EstimateMemory {
                 estimate: memory.estimate.clone(),
@@ -114,7 +157,15 @@ impl Progress {
             let one = |s: &ScopeMemory| (s.key.clone(), s.pause, s.estimate.as_ref().map(fresh));
             scopes.iter().map(one).collect()
         };
-        elapsed >= REWRITE || relied_on(&told) != relied_on(&known.scopes)
+        let counted = |memory: &SafetyMemory| -> Vec<_> {
+            let one =
+                |(s, count): &(Subject, CountMemory)| (s.clone(), count.in_all, count.reserved);
+            memory.counts.iter().map(one).collect()
+        };
+        let (then, safety) = (&written.memory.safety, &known.memory.safety);
+        elapsed >= REWRITE
+            || (&then.paused, counted(then)) != (&safety.paused, counted(safety))
+            || relied_on(&told) != relied_on(&known.memory.scopes)
     }
 }
 

@@ -67,6 +67,7 @@ pub(super) fn context(
 fn controls(shared: &Arc<Shared>) -> Lifecycle {
     let (reload, quit, gates) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
     let logs = shared.logs.clone();
+    let pauses = Arc::clone(shared);
     Lifecycle {
         reload: Arc::new(move || {
             let shared = Arc::clone(&reload);
@@ -84,6 +85,10 @@ fn controls(shared: &Arc<Shared>) -> Lifecycle {
             // At a level that every filter lets through.
             tracing::error!(level = level.as_str(), "log level changed by an operator");
             set
+        }),
+        pause: Arc::new(move |stream, paused| {
+            let shared = Arc::clone(&pauses);
+            Box::pin(async move { shared.pause(stream.map(Into::into), paused).await })
         }),
         open_gate: Arc::new(move |name| {
             let shared = Arc::clone(&gates);

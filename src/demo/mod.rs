@@ -78,6 +78,7 @@ pub fn run(args: &DemoArgs) -> Result<(), DemoError> {
             loader: None,
             files: Look::default(),
             count: None,
+            judged: false,
             logs: Some(logs.clone()),
         };
         let mut daemon = Daemon::start(start).await.map_err(RunError::from)?;
@@ -85,7 +86,7 @@ pub fn run(args: &DemoArgs) -> Result<(), DemoError> {
         let mut report = Report::new(rate, limit, moving);
         let watching = tokio::spawn(watch(daemon.watcher(), report.clone()));
         let life = Life { run_for: args.run_for.map(|d| d.0), grace, linger: false };
-        let status = life.live(&mut daemon, &mut signals).await?;
+        let status = life.live(&mut daemon, &mut signals, |_| Ok(())).await?;
         watching.abort();
         let lines = report.summary(&status);
         logs.flush(FLUSH);

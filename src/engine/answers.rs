@@ -54,7 +54,9 @@ impl Engine {
         }
         self.settle_token(&record, now);
         self.settle_message(&mut stream, message, &record, now);
+        let breaker = stream.breaker;
         self.streams.put(stream);
+        self.settle_breaker(&record, breaker, now);
         let opened = self.settle_gate(&record, gate, told, resume_delay, now);
         if opened {
             self.kick_gate(gate, now);

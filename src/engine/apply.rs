@@ -17,7 +17,7 @@ use crate::policy::{Mode, RetryBudget};
 use crate::schedule::{Schedule, ScheduleSettings};
 
 impl Engine {
-    pub(super) fn apply(&mut self, plan: Plan, now: Moment) {
+    pub(super) fn apply(&mut self, mut plan: Plan, now: Moment) {
         if self.run != RunState::Running {
             return;
         }
@@ -25,7 +25,7 @@ impl Engine {
         let known = self.close_paces(now);
         self.in_flight_max = plan.in_flight_max;
         self.adaptive = plan.adaptive;
-        self.tokens.apply(plan.credentials, &mut self.outbox);
+        self.tokens.apply(std::mem::take(&mut plan.credentials), &mut self.outbox);
         let wanted: HashSet<_> = plan.streams.iter().map(|s| Arc::clone(&s.name)).collect();
         let mut gone: Vec<_> =
             self.streams.names().into_iter().filter(|name| !wanted.contains(name)).collect();
@@ -33,6 +33,9 @@ impl Engine {
         for name in gone {
             self.retire(&name, now);
         }
+        // Who leaves has left under the old envelope, and nobody begins but under the new.
+        self.apply_breakers(plan.safety.breaker, now);
+        self.apply_safety(&plan, now);
         for stream in plan.streams {
             self.place(stream, now);
         }
@@ -64,6 +67,8 @@ impl Engine {
         let id = self.streams.next_id();
         let key = ScopeKey::of(&plan.domain, &plan.scope, &plan.identity);
         let gate = self.gates.join(key, id, &plan.identity, now, &mut self.outbox);
+        let breaker = self.join_breaker(&plan.domain);
+        let account = self.safety.of_stream(&plan.name);
         let phase = spread(id.0);
         let schedule = Schedule::start(&plan.schedule, now, phase, &mut self.rng);
         let info = Arc::new(stream_info(id, &plan));
@@ -72,6 +77,8 @@ impl Engine {
             info,
             schedule,
             gate,
+            breaker,
+            account,
             budget: RetryBudget::new(&plan.policy.retry_budget),
             waiting: Waiting::default(),
             next_sequence: 0,
@@ -132,8 +139,11 @@ impl Engine {
     /// Removes a retired stream once nothing of it is in flight.
     pub(super) fn remove_if_done(&mut self, id: StreamId) {
         let done = self.streams.get(id).filter(|s| s.retired && s.counts.in_flight == 0);
-        let Some(gate) = done.map(|stream| stream.gate) else { return };
+        let Some((gate, breaker)) = done.map(|stream| (stream.gate, stream.breaker)) else {
+            return;
+        };
         self.streams.take(id);
+        self.leave_breaker(breaker);
         self.gates.leave(gate, id);
         self.gates.sweep(&mut self.outbox);
         self.emit(Event::StreamRemoved(id));

@@ -70,6 +70,11 @@ impl Waiting {
         self.heap.len()
     }
 
+    /// When the first of them may be tried again; never, when there is none.
+    pub(super) fn next_at(&self) -> Moment {
+        self.heap.peek().map_or(Moment::NEVER, |entry| entry.not_before)
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.heap.len() >= WAITING_MAX
     }

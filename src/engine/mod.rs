@@ -10,11 +10,13 @@
 
 mod answers;
 mod apply;
+mod breakers;
 mod gates;
 mod message;
 mod pace;
 mod plan;
 mod recall;
+mod safety;
 mod scopes;
 mod slots;
 mod status;
@@ -30,18 +32,20 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use self::breakers::Breakers;
 use self::gates::GateTable;
 use self::message::Message;
-pub use self::plan::{CredentialPlan, Plan, StreamPlan, TokenPlan};
+pub use self::plan::{CredentialPlan, Plan, SafetyPlan, StreamPlan, StreamSafety, TokenPlan};
 use self::recall::Recalled;
+use self::safety::SafetyDesk;
 use self::stream::Streams;
 use self::timers::{Timer, Timers};
 pub use self::tokens::TokenAnswer;
 use self::tokens::TokenDesk;
 use crate::infer::{Found, Job};
 use crate::model::{
-    Advice, Answer, AttemptId, CredentialId, Event, GateId, IdHash, MessageResult, Moment,
-    RunState, ScopeMemory, SendOrder, StreamId,
+    Advice, Answer, AttemptId, CredentialId, Event, GateId, IdHash, Memory, MessageResult, Moment,
+    RunState, SendOrder, StreamId, WallOffset,
 };
 use crate::policy::AdaptiveSettings;
 
@@ -49,7 +53,12 @@ use crate::policy::AdaptiveSettings;
 #[derive(Debug)]
 pub enum Input {
     /// What an earlier run knew, as it is now. Of use only before the first [`Self::Apply`].
-    Recall(Vec<ScopeMemory>),
+    Recall(Memory),
+    /// What the wall clock says of now: before the first [`Self::Apply`], and once in a while, because it
+    /// may be stepped. Active hours need it.
+    Wall(WallOffset),
+    /// The counts of caps are in the state file, as of this [`Engine::ticket`].
+    Recorded(u64),
     /// Run this from now on; what did not change is left alone.
     Apply(Plan),
     /// The headers of a refusal have come; its body is still to be read. The gate must not wait
@@ -96,6 +105,9 @@ pub enum Output {
     FetchToken(CredentialId),
     /// Compute this fit, somewhere else: it takes some milliseconds. Answer with [`Input::Fitted`].
     Fit(GateId, Box<Job>),
+    /// Write the counts of caps to the state file: take [`Engine::memory`] and [`Engine::ticket`] now or
+    /// later, and answer with [`Input::Recorded`] when the memory is on the disk.
+    Record,
     /// Tell telemetry.
     Event(Event),
     /// Nothing to do before this moment, unless an input comes first.
@@ -113,6 +125,8 @@ pub struct Engine {
     streams: Streams,
     gates: GateTable,
     tokens: TokenDesk,
+    safety: SafetyDesk,
+    breakers: Breakers,
     flights: HashMap<AttemptId, Flight, IdHash>,
     in_flight_max: u32,
     adaptive: AdaptiveSettings,
@@ -147,6 +161,8 @@ impl Engine {
             streams: Streams::default(),
             gates: GateTable::default(),
             tokens: TokenDesk::default(),
+            safety: SafetyDesk::default(),
+            breakers: Breakers::new(SafetyPlan::default().breaker),
             flights: HashMap::default(),
             in_flight_max: 0,
             adaptive: AdaptiveSettings::default(),
@@ -160,7 +176,12 @@ impl Engine {
     /// token whose change concerns many streams.
     pub fn handle(&mut self, now: Moment, input: Input) {
         match input {
-            Input::Recall(memory) => self.gates.recalled = Recalled::new(memory, now),
+            Input::Recall(memory) => {
+                self.safety.recall(&memory.safety, now, &mut self.outbox);
+                self.gates.recalled = Recalled::new(memory.scopes, now);
+            }
+            Input::Wall(wall) => self.wall(wall),
+            Input::Recorded(ticket) => self.recorded(ticket, now),
             Input::Apply(plan) => self.apply(plan, now),
             Input::Warned { attempt, headers_at, advice } => {
                 self.warned(attempt, headers_at, advice, now);
@@ -191,6 +212,7 @@ impl Engine {
                 Some((at, Timer::Slots(stream))) => self.slots_due(stream, at, now),
                 Some((at, Timer::Pace(gate))) => self.pace_due(gate, at, now),
                 Some((_, Timer::Tokens)) => self.tokens_due(now),
+                Some((_, Timer::Safety)) => self.safety_due(now),
                 None => return Output::WakeAt(self.timers.next_at()),
             }
         }

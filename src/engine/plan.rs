@@ -1,10 +1,13 @@
 //! What the engine is asked to do: the validated plan that configuration produces.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{CredentialId, EndpointId, Identity, Scope};
-use crate::policy::{AdaptiveSettings, BackoffSettings, Mode, PolicySettings};
-use crate::schedule::ScheduleSettings;
+use crate::policy::{
+    AdaptiveSettings, BackoffSettings, BreakerSettings, CapSettings, Jitter, Mode, PolicySettings,
+};
+use crate::schedule::{ScheduleSettings, Timetable};
 
 /// Everything the engine runs. Applying a new plan keeps what did not change.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +16,8 @@ pub struct Plan {
     pub in_flight_max: u32,
     /// How the rate of a scope with adaptive streams is found and held.
     pub adaptive: AdaptiveSettings,
+    /// What holds everything back, whatever the API admits.
+    pub safety: SafetyPlan,
     /// The streams; names are unique.
     pub streams: Vec<StreamPlan>,
     /// The credentials that the streams refer to; ids are unique.
@@ -58,6 +63,46 @@ pub struct StreamPlan {
     pub schedule: ScheduleSettings,
     /// How it behaves when refused.
     pub policy: PolicySettings,
+    /// What holds it back, whatever the API admits.
+    pub safety: StreamSafety,
+}
+
+/// The safety envelope of all streams together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SafetyPlan {
+    /// Nothing is sent: at the start, and again when a later plan says so anew.
+    pub paused: bool,
+    /// Messages that all streams together may send.
+    pub caps: CapSettings,
+    /// Counts of caps are written ahead: [`super::Output::Record`] asks for it.
+    pub recorded: bool,
+    /// When a limit domain counts as down.
+    pub breaker: BreakerSettings,
+}
+
+impl Default for SafetyPlan {
+    /// Nothing is held back, and no breaker ever opens.
+    fn default() -> Self {
+        let second = Duration::from_secs(1);
+        let pause = BackoffSettings { base: second, cap: second * 60, jitter: Jitter::Equal };
+        Self {
+            paused: false,
+            caps: CapSettings::default(),
+            recorded: false,
+            breaker: BreakerSettings { failures: 0, pause },
+        }
+    }
+}
+
+/// The safety envelope of one stream.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StreamSafety {
+    /// Nothing is sent: at the start, and again when a later plan says so anew.
+    pub paused: bool,
+    /// Messages that it may send.
+    pub caps: CapSettings,
+    /// When it may send; `None`: always.
+    pub hours: Option<Arc<Timetable>>,
 }
 
 /// One credential, as far as the engine cares.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::model::{
-    Estimate, EstimateMemory, EstimateSource, Identity, Kind, Moment, ScopeKey, ScopeMemory,
+    Estimate, EstimateMemory, EstimateSource, Identity, Kind, Memory, Moment, RunState, ScopeKey,
+    ScopeMemory,
 };
 use crate::policy::Gate;
 
@@ -65,7 +66,7 @@ impl Engine {
     /// What the next run should know, for [`super::Input::Recall`]: every scope of which anything is known,
     /// those of an earlier run that configuration does not name now included. O(gates).
     #[must_use]
-    pub fn memory(&self, now: Moment) -> Vec<ScopeMemory> {
+    pub fn memory(&self, now: Moment) -> Memory {
         let live = self.gates.iter().map(|entry| {
             let pace = entry.pace.as_ref();
             let relied_on = pace.and_then(|pace| pace.adaptive.pace().estimate);
@@ -79,6 +80,9 @@ impl Engine {
         let recalled = &self.gates.recalled;
         let absent = recalled.scopes.iter().filter(|s| self.gates.iter().all(|e| *e.key != s.key));
         let absent = absent.filter_map(|scope| recalled.now(scope, now));
-        live.filter(|s| s.estimate.is_some() || s.pause.is_some()).chain(absent).collect()
+        let live = live.filter(|s| s.estimate.is_some() || s.pause.is_some());
+        let ended = self.run != RunState::Running;
+        let safety = self.safety.memory(ended, now);
+        Memory { scopes: live.chain(absent).collect(), safety }
     }
 }

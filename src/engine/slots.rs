@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+use super::breakers::Way;
 use super::message::Message;
 use super::stream::Stream;
 use super::{CROWDED_WAKE, Engine, Flight, HELD_WAKE, Output};
@@ -80,21 +81,18 @@ impl Engine {
     /// Sends or skips until no slot is due; says when to look again.
     fn pass_slots(&mut self, stream: &mut Stream, now: Moment) -> Moment {
         loop {
-            let passage = self.gates.passage(stream.gate, now);
-            let resume = matches!(passage, Passage::Resume(_));
-            if let Passage::Resume(from) = passage {
-                self.skip_before(stream, from, SkipReason::Gated);
+            let (before, way) = self.way(stream.gate, stream.breaker, now);
+            for (from, reason) in before {
+                self.skip_before(stream, from, reason);
             }
-            let hold = barred(passage, now).or_else(|| self.blocked(stream, now)).or_else(|| {
-                let look_again = now + CROWDED_WAKE;
-                let crowded = self.flights.len() >= self.in_flight_max as usize;
-                crowded.then_some(Hold { reason: SkipReason::InFlight, look_again })
-            });
-            if let Some(hold) = hold {
-                stream.held_by = Some(hold.reason);
-                self.skip_before(stream, now + NANOSECOND, hold.reason);
-                return stream.schedule.next_due().max(hold.look_again);
-            }
+            let way = match way.and_then(|way| self.hindered(stream, now).map_or(Ok(way), Err)) {
+                Ok(way) => way,
+                Err(hold) => {
+                    stream.held_by = Some(hold.reason);
+                    self.skip_before(stream, now + NANOSECOND, hold.reason);
+                    return stream.schedule.next_due().max(hold.look_again);
+                }
+            };
             stream.held_by = None;
             if stream.schedule.next_due() > now || self.sends_left == Some(0) {
                 return stream.schedule.next_due();
@@ -103,7 +101,7 @@ impl Engine {
             let late = stream.schedule.trim(now, keep, &mut self.rng);
             self.count_skipped(stream, SkipReason::Late, late);
             let due = stream.schedule.take(&mut self.rng);
-            let attempt = self.send(stream, due, resume, now);
+            let attempt = self.send(stream, due, way, now);
             if let Some(pace) = self.gates.pace_mut(stream.gate) {
                 pace.sent(attempt, now);
             }
@@ -113,6 +111,9 @@ impl Engine {
     /// What a stream itself lacks to send.
     pub(super) fn blocked(&self, stream: &Stream, now: Moment) -> Option<Hold> {
         let soon = now + HELD_WAKE;
+        if let Some(hold) = self.safety.bars(stream, now) {
+            return Some(hold);
+        }
         if self.tokens.usable(stream.plan.credential, now).is_none() {
             return Some(Hold { reason: SkipReason::NoToken, look_again: soon });
         }
@@ -120,6 +121,15 @@ impl Engine {
             return Some(Hold { reason: SkipReason::InFlight, look_again: soon });
         }
         None
+    }
+
+    /// What keeps a stream with slots of its own from sending.
+    fn hindered(&self, stream: &Stream, now: Moment) -> Option<Hold> {
+        self.blocked(stream, now).or_else(|| {
+            let look_again = now + CROWDED_WAKE;
+            let crowded = self.flights.len() >= self.in_flight_max as usize;
+            crowded.then_some(Hold { reason: SkipReason::InFlight, look_again })
+        })
     }
 
     fn skip_before(&mut self, stream: &mut Stream, at: Moment, reason: SkipReason) {
@@ -140,12 +150,12 @@ impl Engine {
         &mut self,
         stream: &mut Stream,
         due: Moment,
-        resume: bool,
+        way: Way,
         now: Moment,
     ) -> AttemptId {
         let mut message = match stream.waiting.pop_due(now) {
             Some(message) => message,
-            None => self.new_message(stream, due),
+            None => self.new_message(stream, due, now),
         };
         let attempt = AttemptId(self.next_attempt);
         self.next_attempt += 1;
@@ -162,7 +172,7 @@ impl Engine {
             due,
             first_due: message.first_due,
             ordered_at: now,
-            resume,
+            resume: way.resume,
         };
         message.attempts += 1;
         stream.counts.sent += 1;
@@ -173,12 +183,16 @@ impl Engine {
         self.flights.insert(attempt, flight);
         self.outbox.push_back(Output::Send(order));
         self.emit(Event::Sent(order));
-        self.gates.sent(stream.gate, attempt, resume, now, &mut self.outbox);
+        self.gates.sent(stream.gate, attempt, way.resume, now, &mut self.outbox);
+        if way.trial {
+            self.trial_sent(stream.breaker, attempt);
+        }
         attempt
     }
 
-    fn new_message(&mut self, stream: &mut Stream, due: Moment) -> Message {
+    fn new_message(&mut self, stream: &mut Stream, due: Moment, now: Moment) -> Message {
         stream.budget.earn();
+        self.safety.count(stream.account, now, &mut self.outbox);
         let sequence = stream.next_sequence;
         stream.next_sequence += 1;
         Message {
@@ -199,13 +213,13 @@ impl Engine {
     }
 }
 
-/// What a gate lets nobody through for.
-pub(super) fn barred(passage: Passage, now: Moment) -> Option<Hold> {
+/// What a gate, or a breaker, lets nobody through for.
+pub(super) fn barred(passage: Passage, reason: SkipReason, now: Moment) -> Option<Hold> {
     let soon = now + HELD_WAKE;
     let look_again = match passage {
         Passage::Until(until) => until.min(soon),
         Passage::Waiting => soon,
         Passage::Free | Passage::Resume(_) => return None,
     };
-    Some(Hold { reason: SkipReason::Gated, look_again })
+    Some(Hold { reason, look_again })
 }

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::gates::GateEntry;
+use super::safety::ALL;
 use super::stream::Stream;
 use crate::model::{
     CredentialStatus, GateState, GateStatus, HintStatus, Moment, NamedLimit, Outcome, PaceStatus,
@@ -17,8 +18,15 @@ impl Engine {
             uptime_seconds: now.as_secs_f64(),
             state: self.run,
             in_flight: self.flights.len() as u64,
-            streams: self.streams.iter().map(|stream| self.stream_status(stream, now)).collect(),
+            paused: self.is_paused(),
+            caps: self.cap_status(ALL, now, wall),
+            streams: self
+                .streams
+                .iter()
+                .map(|stream| self.stream_status(stream, now, wall))
+                .collect(),
             gates: self.gates.iter().map(|e| gate_status(e, now, wall)).collect(),
+            breakers: self.breaker_status(wall),
             credentials: self.credentials_status(now, wall),
         }
     }
@@ -46,7 +54,7 @@ impl Engine {
         self.tokens.overview(now).into_iter().map(one).collect()
     }
 
-    fn stream_status(&self, stream: &Stream, now: Moment) -> StreamStatus {
+    fn stream_status(&self, stream: &Stream, now: Moment, wall: WallOffset) -> StreamStatus {
         let counts = &stream.counts;
         let hints = stream.last_hinted.iter().flat_map(|r| r.answer.hints.iter().map(hint_status));
         StreamStatus {
@@ -59,6 +67,10 @@ impl Engine {
             weight: stream.plan.weight,
             configured_rate: stream.plan.schedule.rate.per_second(),
             scheduled_rate: self.scheduled_rate(stream, now),
+            paused: self.safety.get(stream.account).paused,
+            active: self.is_active(stream, now),
+            active_at: self.active_at(stream, now, wall),
+            caps: self.cap_status(stream.account, now, wall),
             scheduled: counts.scheduled(),
             sent: counts.sent,
             skipped: SkipReason::ALL

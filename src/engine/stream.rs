@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::message::Waiting;
 use super::plan::StreamPlan;
 use super::timers::Armed;
-use crate::model::{AttemptRecord, GateId, NamedLimit, Outcome, SkipReason, StreamId, StreamInfo};
+use crate::model::{
+    AttemptRecord, BreakerId, GateId, NamedLimit, Outcome, SkipReason, StreamId, StreamInfo,
+};
 use crate::policy::{Mode, RetryBudget};
 use crate::schedule::Schedule;
 
@@ -18,6 +20,9 @@ pub(super) struct Stream {
     /// In adaptive mode it only says how far the ramp is.
     pub(super) schedule: Schedule,
     pub(super) gate: GateId,
+    pub(super) breaker: BreakerId,
+    /// Where its messages are counted.
+    pub(super) account: usize,
     pub(super) budget: RetryBudget,
     pub(super) waiting: Waiting,
     pub(super) next_sequence: u64,

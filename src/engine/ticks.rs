@@ -1,12 +1,12 @@
 //! What becomes of the ticks of a shared plan: each is a slot of the stream whose turn it is, or of
 //! another that stands in when that one cannot send.
 
+use super::breakers::Way;
 use super::pace::{GatePace, Held};
-use super::slots::{Hold, NANOSECOND, barred};
+use super::slots::{Hold, NANOSECOND};
 use super::{CROWDED_WAKE, Engine, HELD_WAKE, Output};
 use crate::infer::Found;
-use crate::model::{Event, GateId, Moment, RunState, SkipReason, StreamId};
-use crate::policy::Passage;
+use crate::model::{BreakerId, Event, GateId, Moment, RunState, SkipReason, StreamId};
 
 impl Engine {
     /// A gate's timer went off.
@@ -79,16 +79,19 @@ impl Engine {
     /// Uses or skips until no tick is due; says when to look again.
     fn pass_ticks(&mut self, gate: GateId, pace: &mut GatePace, now: Moment) -> Moment {
         loop {
-            let passage = self.gates.passage(gate, now);
-            if let Passage::Resume(from) = passage {
-                pace.held = Held::All(SkipReason::Gated);
+            let (before, way) = self.way(gate, self.breaker_of(pace), now);
+            for (from, reason) in before {
+                pace.held = Held::All(reason);
                 self.skip_ticks(pace, from);
             }
-            let hold = barred(passage, now).or_else(|| self.is_crowded(gate, pace, now));
-            if let Some(hold) = hold {
-                pace.held = Held::All(hold.reason);
-                return self.hold_ticks(pace, hold.look_again, now);
-            }
+            let way =
+                match way.and_then(|way| self.is_crowded(gate, pace, now).map_or(Ok(way), Err)) {
+                    Ok(way) => way,
+                    Err(hold) => {
+                        pace.held = Held::All(hold.reason);
+                        return self.hold_ticks(pace, hold.look_again, now);
+                    }
+                };
             pace.held = Held::No;
             if pace.schedule.next_due() > now || self.sends_left == Some(0) {
                 return pace.schedule.next_due();
@@ -97,7 +100,7 @@ impl Engine {
             let late = pace.schedule.trim(now, keep, &mut self.rng);
             let first_kept = pace.schedule.next_due();
             self.deal_out(pace, late, Held::All(SkipReason::Late), first_kept);
-            if let Some(look_again) = self.use_tick(pace, passage, now) {
+            if let Some(look_again) = self.use_tick(pace, way, now) {
                 pace.held = Held::Each;
                 return self.hold_ticks(pace, look_again, now);
             }
@@ -105,39 +108,36 @@ impl Engine {
     }
 
     /// Spends the next tick. Answers with when to look again if no stream can send at the moment.
-    fn use_tick(&mut self, pace: &mut GatePace, passage: Passage, now: Moment) -> Option<Moment> {
+    fn use_tick(&mut self, pace: &mut GatePace, way: Way, now: Moment) -> Option<Moment> {
         let due = pace.schedule.take(&mut self.rng);
         let owner = pace.turns.next(due)?;
-        let resume = matches!(passage, Passage::Resume(_));
         // Whether a closed gate may open is for the server to say, whatever the model says.
-        if !resume && pace.adaptive.vetoes(now) {
+        if !way.resume && pace.adaptive.vetoes(now) {
             self.skip_one(owner, SkipReason::Vetoed);
             return None;
         }
         let Some(hold) = self.is_blocked(owner, now) else {
-            self.send_tick(pace, owner, due, resume, now);
+            self.send_tick(pace, owner, due, way, now);
             return None;
         };
         self.skip_one(owner, hold.reason);
         let can = |id| self.is_blocked(id, now).is_none();
         if let Some(stand_in) = pace.turns.stand_in(due, can) {
-            self.send_tick(pace, stand_in, due, resume, now);
+            self.send_tick(pace, stand_in, due, way, now);
             return None;
         }
         self.all_blocked(pace, now)
     }
 
-    fn send_tick(
-        &mut self,
-        pace: &mut GatePace,
-        id: StreamId,
-        due: Moment,
-        resume: bool,
-        now: Moment,
-    ) {
+    fn send_tick(&mut self, pace: &mut GatePace, id: StreamId, due: Moment, way: Way, now: Moment) {
         self.expire(id, now);
+        // A cap lets retries through alone, and the retry may just have met its deadline.
+        if let Some(hold) = self.is_blocked(id, now) {
+            self.skip_one(id, hold.reason);
+            return;
+        }
         let Some(mut stream) = self.streams.take(id) else { return };
-        let attempt = self.send(&mut stream, due, resume, now);
+        let attempt = self.send(&mut stream, due, way, now);
         self.streams.put(stream);
         pace.sent(attempt, now);
     }
@@ -157,6 +157,12 @@ impl Engine {
 
     fn is_blocked(&self, id: StreamId, now: Moment) -> Option<Hold> {
         self.streams.get(id).and_then(|stream| self.blocked(stream, now))
+    }
+
+    /// Streams behind one gate are of one limit domain.
+    fn breaker_of(&self, pace: &GatePace) -> BreakerId {
+        let stream = pace.turns.streams().into_iter().find_map(|id| self.streams.get(id));
+        stream.map_or(BreakerId(u32::MAX), |stream| stream.breaker)
     }
 
     /// No room for another request: in the process, or under a recognised limit of the scope.

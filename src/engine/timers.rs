@@ -19,6 +19,8 @@ pub(super) enum Timer {
     Pace(GateId),
     /// Look at the token desk.
     Tokens,
+    /// Look at caps and active hours.
+    Safety,
 }
 
 /// The times in the heap that a stream, or a gate, counts on. Any other of its times is ignored when
@@ -52,6 +54,7 @@ impl Armed {
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(Moment, Timer)>>,
     tokens_at: Option<Moment>,
+    safety_armed: bool,
 }
 
 impl Timers {
@@ -87,6 +90,13 @@ impl Timers {
         }
     }
 
+    /// Sees to it that caps are looked at, if nobody has before.
+    pub(super) fn arm_safety(&mut self, at: Moment) {
+        if !std::mem::replace(&mut self.safety_armed, true) {
+            self.heap.push(Reverse((at, Timer::Safety)));
+        }
+    }
+
     pub(super) fn pop_due(&mut self, now: Moment) -> Option<(Moment, Timer)> {
         let Reverse((at, _)) = self.heap.peek()?;
         if *at > now {
@@ -96,6 +106,7 @@ impl Timers {
         if timer == Timer::Tokens && self.tokens_at == Some(at) {
             self.tokens_at = None;
         }
+        self.safety_armed &= timer != Timer::Safety;
         Some((at, timer))
     }
 

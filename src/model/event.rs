@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Advice, AttemptRecord, CredentialId, GateId, MessageId, MessageResult, Moment, Pace, Rate,
-    ScopeKey, SendOrder, SkipReason, StreamId, StreamInfo,
+    Advice, AttemptRecord, BreakerChange, BreakerId, CredentialId, GateId, MessageId,
+    MessageResult, Moment, Pace, Rate, SafetyChange, ScopeKey, SendOrder, SkipReason, StreamId,
+    StreamInfo,
 };
 
 /// Something that happened. Slots are `scheduled` exactly when they are sent or skipped, so the
@@ -52,6 +53,14 @@ pub enum Event {
     Pace(GateId, Box<Pace>),
     /// The scope has no adaptive stream any more.
     PaceRemoved(GateId),
+    /// A circuit breaker appeared, for a limit domain.
+    BreakerAdded(BreakerId, Arc<str>),
+    /// The limit domain is gone.
+    BreakerRemoved(BreakerId),
+    /// A circuit breaker changed.
+    Breaker(BreakerId, BreakerChange),
+    /// The safety envelope changed.
+    Safety(Box<SafetyChange>),
     /// A token was asked for, granted, refused or lost.
     Token(CredentialId, TokenEvent),
     /// No further slots will be scheduled; what is in flight may finish.

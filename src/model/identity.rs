@@ -34,6 +34,10 @@ index!(
     GateId(u32)
 );
 index!(
+    /// The circuit breaker of a limit domain. Never reused.
+    BreakerId(u32)
+);
+index!(
     /// An attempt, counted from the start of the process.
     AttemptId(u64)
 );

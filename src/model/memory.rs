@@ -6,11 +6,35 @@
 
 use std::time::Duration;
 
-use super::{Estimate, ScopeKey};
+use super::{Estimate, SafetyMemory, ScopeKey};
 
 /// An estimate on which nobody has relied for this long is dropped. While it is relied on, a limit that has
 /// changed shows; vendors change theirs between releases, which are weeks apart.
 pub const ESTIMATE_UNUSED_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// What one run tells the next.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// About limits and pauses, by scope.
+    pub scopes: Vec<ScopeMemory>,
+    /// About caps and what an operator has paused.
+    pub safety: SafetyMemory,
+}
+
+impl Memory {
+    /// What is left of it after some time without a daemon.
+    #[must_use]
+    pub fn later(&self, elapsed: Duration) -> Self {
+        let scopes = self.scopes.iter().filter_map(|scope| scope.later(elapsed)).collect();
+        Self { scopes, safety: self.safety.later(elapsed) }
+    }
+}
+
+impl From<Vec<ScopeMemory>> for Memory {
+    fn from(scopes: Vec<ScopeMemory>) -> Self {
+        Self { scopes, safety: SafetyMemory::default() }
+    }
+}
 
 /// What one run tells the next about a scope.
 #[derive(Clone, Debug, PartialEq)]

@@ -16,6 +16,7 @@ mod objectives;
 mod outcome;
 mod pace;
 mod rate;
+mod safety;
 mod status;
 mod time;
 
@@ -26,17 +27,21 @@ pub use hash::{IdHash, IdHasher};
 pub use hint::{Advice, AdviceSource, Dialect, NamedLimit, QuotaHint};
 pub use human::{HumanDuration, ParseDurationError};
 pub use identity::{
-    AttemptId, CredentialId, EndpointId, Factor, GateId, Identity, MessageId, Scope, ScopeKey,
-    SpanId, StreamId, StreamInfo,
+    AttemptId, BreakerId, CredentialId, EndpointId, Factor, GateId, Identity, MessageId, Scope,
+    ScopeKey, SpanId, StreamId, StreamInfo,
 };
 pub use limit::Kind;
-pub use memory::{ESTIMATE_UNUSED_MAX, EstimateMemory, PauseMemory, ScopeMemory};
+pub use memory::{ESTIMATE_UNUSED_MAX, EstimateMemory, Memory, PauseMemory, ScopeMemory};
 pub use objectives::Objectives;
 pub use outcome::{MessageResult, Outcome, SkipReason};
 pub use pace::{Pace, PaceReason, PaceState};
 pub use rate::{ParseRateError, Rate};
+pub use safety::{
+    BreakerChange, BreakerState, CapWindow, CountMemory, PausedBy, SafetyChange, SafetyMemory,
+    Subject, SubjectSafety, subject_name,
+};
 pub use status::{
-    CredentialStatus, EstimateStatus, GateState, GateStatus, HintStatus, PaceStatus, RunState,
-    Status, StreamStatus,
+    BreakerStatus, CapStatus, CredentialStatus, EstimateStatus, GateState, GateStatus, HintStatus,
+    PaceStatus, RunState, Status, StreamStatus,
 };
 pub use time::{Moment, WallOffset};

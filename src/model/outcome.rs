@@ -64,6 +64,16 @@ labels!(
         InFlight = "in_flight",
         /// The learned model of the limit says that the server would refuse now.
         Vetoed = "vetoed",
+        /// An operator, or configuration, has paused the stream or everything.
+        Paused = "paused",
+        /// It was outside of the active hours.
+        OffHours = "off_hours",
+        /// A cap on messages was reached.
+        Capped = "capped",
+        /// A cap's count could not be written to the state file yet.
+        Unrecorded = "unrecorded",
+        /// The circuit breaker of the limit domain was open.
+        CircuitOpen = "circuit_open",
     }
 );
 

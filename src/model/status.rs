@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{EstimateSource, Interval, Pace, PaceReason, PaceState, WallOffset};
+use super::{
+    BreakerState, CapWindow, EstimateSource, Interval, Pace, PaceReason, PaceState, WallOffset,
+};
 
 /// Whether the engine is sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -41,10 +43,16 @@ pub struct Status {
     pub state: RunState,
     /// Requests in flight.
     pub in_flight: u64,
+    /// Everything is paused.
+    pub paused: bool,
+    /// Caps on the messages of all streams together.
+    pub caps: Vec<CapStatus>,
     /// Every stream.
     pub streams: Vec<StreamStatus>,
     /// Every gate.
     pub gates: Vec<GateStatus>,
+    /// Every circuit breaker.
+    pub breakers: Vec<BreakerStatus>,
     /// Every credential.
     pub credentials: Vec<CredentialStatus>,
 }
@@ -71,6 +79,14 @@ pub struct StreamStatus {
     /// The rate the schedule aims at now (the ramp included), per second; of an adaptive stream, its
     /// share now.
     pub scheduled_rate: f64,
+    /// It is paused by itself; see [`Status::paused`] for everything.
+    pub paused: bool,
+    /// Its active hours are on, or it has none.
+    pub active: bool,
+    /// When its active hours begin, Unix seconds, unless they are on.
+    pub active_at: Option<f64>,
+    /// Caps on its messages.
+    pub caps: Vec<CapStatus>,
     /// Slots that have been due.
     pub scheduled: u64,
     /// Slots sent.
@@ -104,6 +120,36 @@ pub struct HintStatus {
     pub reset_seconds: Option<f64>,
     /// Seconds in a window.
     pub window_seconds: Option<f64>,
+}
+
+/// One cap on messages.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CapStatus {
+    /// What it spans.
+    pub window: CapWindow,
+    /// Messages that it allows.
+    pub limit: u64,
+    /// Messages that it counts now.
+    pub used: u64,
+    /// No new message may be sent.
+    pub reached: bool,
+    /// When there is room again, Unix seconds; `None`: there is, or it does not come by itself.
+    pub room_at: Option<f64>,
+}
+
+/// The circuit breaker of one limit domain.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BreakerStatus {
+    /// The limit domain.
+    pub domain: String,
+    /// Closed, open or half open.
+    pub state: BreakerState,
+    /// When one request may ask, Unix seconds, while it is open.
+    pub until: Option<f64>,
+    /// Failures since the latest answer.
+    pub failures: u32,
+    /// Times it opened since the start.
+    pub opened: u64,
 }
 
 /// One gate.

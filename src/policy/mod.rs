@@ -6,7 +6,9 @@
 mod adaptive;
 mod adaptive_settings;
 mod backoff;
+mod breaker;
 mod budget;
+mod caps;
 mod exploration;
 mod gate;
 mod hints;
@@ -17,6 +19,8 @@ mod silence;
 
 pub use adaptive::Adaptive;
 pub use adaptive_settings::{AdaptiveSettings, ExplorationSettings};
+pub use breaker::{Breaker, BreakerSettings, Trip};
 pub use budget::RetryBudget;
+pub use caps::{CapSettings, MessageCount};
 pub use gate::{Gate, Passage, Pause, RETRY_AFTER_OBEYED_MAX};
 pub use settings::{BackoffSettings, Jitter, Mode, PolicySettings, RetryBudgetSettings};

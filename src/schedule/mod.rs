@@ -2,12 +2,14 @@
 //!
 //! This room must not know whether a slot is sent, nor why not.
 
+mod hours;
 mod ramp;
 mod settings;
 mod slots;
 mod template;
 mod turns;
 
+pub use hours::{ActiveHours, ParseHoursError, Timetable};
 pub use settings::{Arrivals, ScheduleSettings};
 pub use slots::Schedule;
 pub use template::{

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::observer::Names;
 use crate::model::{
-    Advice, AttemptRecord, Event, GateChange, GateId, Moment, Pace, PaceStatus, QuotaHint,
-    TokenEvent, WallOffset,
+    Advice, AttemptRecord, BreakerChange, BreakerId, Event, GateChange, GateId, Moment, Pace,
+    PaceStatus, QuotaHint, SafetyChange, TokenEvent, WallOffset, subject_name,
 };
 
 /// At most this often is a hint told: every response may carry some.
@@ -48,6 +48,14 @@ impl Narrator {
             | Event::RetryQueued { .. } => return,
             _ if !self.sink.wanted() => return,
             Event::Gate(id, change) => ("gate", gate(names, wall, *id, change)),
+            Event::Breaker(id, change) => ("breaker", breaker(names, wall, *id, *change)),
+            Event::Safety(change) => ("safety", safety(wall, change)),
+            Event::BreakerAdded(id, _) => {
+                ("breaker", json!({"domain": names.breaker(*id), "change": "added"}))
+            }
+            Event::BreakerRemoved(id) => {
+                ("breaker", json!({"domain": names.breaker(*id), "change": "removed"}))
+            }
             Event::GateAdded(id, _) => {
                 ("gate", json!({"gate": names.gate(*id), "change": "added"}))
             }
@@ -105,6 +113,46 @@ fn gate(names: &Names, wall: WallOffset, id: GateId, change: &GateChange) -> Val
         }
         GateChange::OpenedByOperator => json!({"gate": gate, "change": "opened_by_operator"}),
         GateChange::Violated => json!({"gate": gate, "change": "violated"}),
+    }
+}
+
+fn breaker(names: &Names, wall: WallOffset, id: BreakerId, change: BreakerChange) -> Value {
+    let domain = names.breaker(id);
+    match change {
+        BreakerChange::Opened { until, failures } => json!({
+            "domain": domain,
+            "change": "opened",
+            "until": wall.unix_seconds(until),
+            "failures": failures,
+        }),
+        BreakerChange::HalfOpen => json!({"domain": domain, "change": "half_open"}),
+        BreakerChange::Closed { held } => {
+            json!({"domain": domain, "change": "closed", "held_seconds": held.as_secs_f64()})
+        }
+    }
+}
+
+fn safety(wall: WallOffset, change: &SafetyChange) -> Value {
+    match change {
+        SafetyChange::Paused { subject, by } => {
+            json!({"stream": subject_name(subject), "change": "paused", "by": by})
+        }
+        SafetyChange::Resumed { subject, by } => {
+            json!({"stream": subject_name(subject), "change": "resumed", "by": by})
+        }
+        SafetyChange::CapReached { subject, window, cap, room_at } => json!({
+            "stream": subject_name(subject),
+            "change": "cap_reached",
+            "window": window,
+            "limit": cap,
+            "room_at": room_at.map(|at| wall.unix_seconds(at)),
+        }),
+        SafetyChange::CapFreed { subject, window } => {
+            json!({"stream": subject_name(subject), "change": "cap_freed", "window": window})
+        }
+        SafetyChange::Hours { stream, active } => {
+            json!({"stream": &**stream, "change": "hours", "active": active})
+        }
     }
 }
 

@@ -17,8 +17,8 @@ use super::metrics::histogram::{LATENESS_BOUNDS, REQUEST_BOUNDS, bucket_of};
 use super::metrics::shared::Shared;
 use super::spans::{Keeper, Kept, Pipeline, Sampling};
 use crate::model::{
-    CredentialId, Event, GateId, IdHash, MessageId, Moment, Outcome, Pace, StreamId, StreamInfo,
-    WallOffset,
+    BreakerId, CredentialId, Event, GateId, IdHash, MessageId, Moment, Outcome, Pace, StreamId,
+    StreamInfo, SubjectSafety, WallOffset,
 };
 
 /// Events that may wait for a scrape to let go of the numbers. A scrape copies for less than a
@@ -32,6 +32,7 @@ const RETIRED_MAX: usize = 1_024;
 pub(super) struct Names {
     pub(super) streams: HashMap<StreamId, Arc<StreamInfo>, IdHash>,
     pub(super) gates: HashMap<GateId, Arc<str>, IdHash>,
+    pub(super) breakers: HashMap<BreakerId, Arc<str>, IdHash>,
     pub(super) credentials: HashMap<CredentialId, Arc<str>, IdHash>,
     /// What was told last of each pace.
     pub(super) paces: HashMap<GateId, Box<Pace>, IdHash>,
@@ -55,6 +56,9 @@ impl Names {
             Event::GateAdded(id, key) => {
                 self.gates.insert(*id, key.to_string().into());
             }
+            Event::BreakerAdded(id, domain) => {
+                self.breakers.insert(*id, Arc::clone(domain));
+            }
             _ => {}
         }
     }
@@ -66,6 +70,9 @@ impl Names {
             Event::GateRemoved(id) => {
                 self.gates.remove(id);
                 self.paces.remove(id);
+            }
+            Event::BreakerRemoved(id) => {
+                self.breakers.remove(id);
             }
             Event::Pace(id, pace) => {
                 self.paces.insert(*id, pace.clone());
@@ -85,6 +92,10 @@ impl Names {
         self.gates.get(&id).map_or("unknown", |name| name)
     }
 
+    pub(super) fn breaker(&self, id: BreakerId) -> &str {
+        self.breakers.get(&id).map_or("unknown", |domain| domain)
+    }
+
     pub(super) fn credential(&self, id: CredentialId) -> &str {
         self.credentials.get(&id).map_or("unknown", |name| name)
     }
@@ -96,6 +107,7 @@ enum Update {
     Heartbeat(Option<Moment>),
     ScheduledRate(StreamId, f64),
     Credentials(Vec<(CredentialId, Arc<str>)>),
+    Envelope(Vec<SubjectSafety>),
 }
 
 impl Update {
@@ -105,6 +117,7 @@ impl Update {
             Self::Heartbeat(planned) => book.heartbeat(wall, now, *planned),
             Self::ScheduledRate(id, per_second) => book.scheduled_rate(*id, *per_second),
             Self::Credentials(all) => book.credentials(all),
+            Self::Envelope(all) => book.numbers.safety.told(all),
         }
     }
 }
@@ -170,6 +183,11 @@ impl Observer {
                         keeper.gate_changed(wall, now, *id, name, change);
                     }
                 }
+                Event::Breaker(id, change) => {
+                    if let Some(domain) = self.names.breakers.get(id) {
+                        keeper.breaker_changed(wall, now, *id, domain, *change);
+                    }
+                }
                 _ => {}
             }
         }
@@ -191,6 +209,11 @@ impl Observer {
         self.update(wall, now, Update::ScheduledRate(id, per_second));
     }
 
+    /// How everybody stands with the safety envelope: once in a while, and when it has changed.
+    pub fn envelope(&mut self, wall: WallOffset, now: Moment, all: Vec<SubjectSafety>) {
+        self.update(wall, now, Update::Envelope(all));
+    }
+
     /// Names all credentials there are: at the start and after each reload. Those that are missing
     /// lose their series.
     pub fn credentials(
@@ -209,7 +232,7 @@ impl Observer {
     pub fn finish(&mut self, wall: WallOffset, now: Moment) {
         settle(&mut self.pending, &mut self.shared.book());
         if let Some(keeper) = &mut self.keeper {
-            keeper.end_epochs(wall, now, &self.names.gates);
+            keeper.end_epochs(wall, now, &self.names.gates, &self.names.breakers);
         }
     }
 

@@ -50,6 +50,49 @@ pub(super) async fn quit(State(shared): State<Shared>, headers: HeaderMap) -> Re
 }
 
 #[derive(Deserialize)]
+pub(super) struct WhichStream {
+    stream: Option<String>,
+}
+
+type StreamQuery = Result<Query<WhichStream>, axum::extract::rejection::QueryRejection>;
+
+pub(super) async fn pause(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    query: StreamQuery,
+) -> Response {
+    set_paused(&shared, &headers, query, true).await
+}
+
+pub(super) async fn resume(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    query: StreamQuery,
+) -> Response {
+    set_paused(&shared, &headers, query, false).await
+}
+
+async fn set_paused(
+    shared: &Shared,
+    headers: &HeaderMap,
+    query: StreamQuery,
+    paused: bool,
+) -> Response {
+    let lifecycle = match lifecycle(shared, headers) {
+        Ok(lifecycle) => lifecycle,
+        Err(forbidden) => return forbidden.into_response(),
+    };
+    let Ok(Query(WhichStream { stream })) = query else {
+        let text = "?stream=NAME for one stream, nothing for all\n";
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    };
+    if !(lifecycle.pause)(stream, paused).await {
+        return (StatusCode::NOT_FOUND, "no stream of that name\n").into_response();
+    }
+    if paused { "paused\n" } else { "resumed\n" }.into_response()
+}
+
+#[derive(Deserialize)]
 pub(super) struct WhichGate {
     gate: String,
 }

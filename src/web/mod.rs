@@ -68,6 +68,8 @@ pub struct Lifecycle {
     pub quit: Arc<dyn Fn() + Send + Sync>,
     /// Logs at this level from now on; `false`: there is no such level.
     pub set_log_level: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// Pauses the stream of that name, or everything, or resumes it. False: there is no such stream.
+    pub pause: Arc<dyn Fn(Option<String>, bool) -> Waiting<bool> + Send + Sync>,
     /// Ends the long pause of the gate with this name.
     pub open_gate: Arc<dyn Fn(String) -> Waiting<GateOpening> + Send + Sync>,
 }

@@ -39,6 +39,8 @@ pub(super) fn router(context: WebContext, closed: watch::Receiver<bool>) -> Rout
         .route("/api/v1/events", get(events::events))
         .route("/-/reload", post(control::reload))
         .route("/-/quit", post(control::quit))
+        .route("/-/pause", post(control::pause))
+        .route("/-/resume", post(control::resume))
         .route("/-/gates/open", post(control::open_gate))
         .route("/-/log/level", post(control::set_log_level))
         .layer(axum::middleware::from_fn_with_state(security, protect::protect))

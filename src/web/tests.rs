@@ -17,8 +17,11 @@ fn snapshot() -> Status {
         at: 1.0,
         state: RunState::Running,
         in_flight: 0,
+        paused: false,
+        caps: Vec::new(),
         streams: Vec::new(),
         gates: Vec::new(),
+        breakers: Vec::new(),
         credentials: Vec::new(),
     }
 }
@@ -83,7 +86,7 @@ async fn every_page_answers_and_the_probes_mean_what_they_say() {
 #[tokio::test]
 async fn controls_are_forbidden_unless_enabled() {
     let (address, _stop) = start(context(None)).await;
-    for path in ["/-/reload", "/-/quit", "/-/gates/open?gate=g"] {
+    for path in ["/-/reload", "/-/quit", "/-/pause", "/-/resume", "/-/gates/open?gate=g"] {
         let answer = ask(address, &format!("POST {path} HTTP/1.1\r\nContent-Length: 0")).await;
         assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
         assert!(answer.contains("--web.enable-lifecycle"), "{answer}");
@@ -100,6 +103,7 @@ async fn controls_do_what_they_are_told_and_say_what_came_of_it() {
         quit: Arc::new(move || {
             counted.fetch_add(1, Ordering::Relaxed);
         }),
+        pause: Arc::new(|stream, _| Box::pin(async move { stream.is_none_or(|name| name == "s") })),
         open_gate: Arc::new(|gate| {
             Box::pin(async move {
                 match gate.as_str() {
@@ -117,6 +121,9 @@ async fn controls_do_what_they_are_told_and_say_what_came_of_it() {
         ("/-/gates/open?gate=short", "409", "long"),
         ("/-/gates/open?gate=other", "404", "no gate"),
         ("/-/gates/open", "400", "?gate=NAME"),
+        ("/-/pause", "200", "paused"),
+        ("/-/resume?stream=s", "200", "resumed"),
+        ("/-/pause?stream=other", "404", "no stream"),
         ("/-/quit", "200", "draining"),
     ] {
         let answer = ask(address, &format!("POST {path} HTTP/1.1\r\nContent-Length: 0")).await;

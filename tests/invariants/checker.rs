@@ -13,6 +13,7 @@ use plimsoll::policy::Mode;
 use plimsoll::schedule::Arrivals;
 
 use crate::coverage::Coverage;
+use crate::envelope::Guard;
 use crate::scenario::Scenario;
 use crate::stream::{StreamState, ceiling_holds};
 
@@ -44,6 +45,8 @@ pub(crate) struct Checker<'a> {
     plan_in_flight_max: u32,
     outputs: u64,
     coverage: Coverage,
+    guard: Guard,
+    wall: WallOffset,
 }
 
 pub(crate) type Check = Result<(), String>;
@@ -54,6 +57,9 @@ pub(crate) fn ensure(holds: bool, what: impl FnOnce() -> String) -> Check {
 
 impl<'a> Checker<'a> {
     pub(crate) fn new(scenario: &'a Scenario) -> Self {
+        let plans = std::iter::once(&scenario.plan);
+        let plans = plans.chain(scenario.reload.iter().map(|(_, plan)| plan));
+        let guard = Guard::new(plans);
         let reload = scenario.reload.as_ref().map_or(0, |(_, plan)| plan.in_flight_max);
         Self {
             scenario,
@@ -67,11 +73,17 @@ impl<'a> Checker<'a> {
             plan_in_flight_max: scenario.plan.in_flight_max.max(reload),
             outputs: 0,
             coverage: Coverage::default(),
+            guard,
+            wall: scenario.script.wall,
         }
     }
 
     pub(crate) fn see(&mut self, now: Moment, output: &Output, engine: &Engine) -> Check {
         self.outputs += 1;
+        let steps = self.scenario.script.steps.iter();
+        if let Some((_, wall)) = steps.take_while(|(at, _)| *at <= now).last() {
+            self.wall = *wall;
+        }
         match output {
             Output::Send(order) => self.send(now, order)?,
             Output::Event(event) => self.event(now, event)?,
@@ -84,7 +96,7 @@ impl<'a> Checker<'a> {
                     self.snapshot(now, engine)?;
                 }
             }
-            Output::FetchToken(_) | Output::Fit(..) | Output::Drained => {}
+            Output::FetchToken(_) | Output::Fit(..) | Output::Record | Output::Drained => {}
         }
         Ok(())
     }
@@ -99,6 +111,7 @@ impl<'a> Checker<'a> {
         })?;
         stream.last_due = Some(order.due);
         stream.sends.push(now);
+        self.guard.sent(now, order, &Arc::clone(&stream.info), self.wall)?;
         let domain = &stream.info.domain;
         for (key, until) in &self.forbidden {
             let inside = key.domain == *domain && key.covers(&stream.info.identity) && now < *until;
@@ -176,6 +189,10 @@ impl<'a> Checker<'a> {
                 let (_, gate) = self.gates.get(id).ok_or("an unknown gate")?;
                 ensure(!gate.removed, || "a removed gate had a pace".to_owned())
             }
+            Event::BreakerAdded(..)
+            | Event::BreakerRemoved(_)
+            | Event::Breaker(..)
+            | Event::Safety(_) => self.guard.told(event),
             Event::Token(..) => Ok(()),
         }
     }

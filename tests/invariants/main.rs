@@ -6,6 +6,7 @@
 
 mod checker;
 mod coverage;
+mod envelope;
 mod pacing;
 mod run;
 mod scenario;

@@ -38,7 +38,7 @@ fn orders(plan: Plan, seconds: u64) -> Vec<SendOrder> {
                     answered += 1;
                 }
             }
-            Output::Event(_) | Output::FetchToken(_) | Output::Drained => {}
+            Output::Event(_) | Output::FetchToken(_) | Output::Record | Output::Drained => {}
         }
     }
     orders

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll::engine::{Engine, Input, Output, TokenAnswer};
+use plimsoll::engine::{Engine, Input, Output, Plan, TokenAnswer};
 use plimsoll::model::{Advice, AdviceSource, CredentialId, Event, Moment, StreamId, StreamInfo};
 use plimsoll::netem::World;
 use rand::rngs::StdRng;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::checker::Checker;
 use crate::coverage::Coverage;
+use crate::envelope::File;
 use crate::scenario::Scenario;
 
 /// How long the login server takes.
@@ -32,8 +33,11 @@ struct Run<'a> {
     streams: BTreeMap<StreamId, Arc<StreamInfo>>,
     logins: Vec<(Moment, CredentialId)>,
     stalls: Vec<(Moment, Duration)>,
-    reloaded: bool,
+    reloaded_at: Option<Moment>,
     drained_at: Option<Moment>,
+    file: File,
+    pauses: usize,
+    steps: usize,
 }
 
 /// Runs a scenario to its end; the error says which invariant broke, when and how.
@@ -57,6 +61,7 @@ pub(crate) fn trace(scenario: &Scenario) -> Vec<String> {
 impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario) -> Self {
         let mut engine = Engine::new(scenario.seed, scenario.stop_after);
+        engine.handle(Moment::ZERO, Input::Wall(scenario.script.wall));
         engine.handle(Moment::ZERO, Input::Apply(scenario.plan.clone()));
         let mut stalls = scenario.stalls.clone();
         stalls.sort();
@@ -69,8 +74,11 @@ impl<'a> Run<'a> {
             streams: BTreeMap::new(),
             logins: Vec::new(),
             stalls,
-            reloaded: false,
+            reloaded_at: None,
             drained_at: None,
+            file: File::default(),
+            pauses: 0,
+            steps: 0,
         }
     }
 
@@ -89,6 +97,9 @@ impl<'a> Run<'a> {
             match output {
                 Output::Send(order) => {
                     let info = &self.streams[&order.stream];
+                    if order.resend == 0 {
+                        self.file.sent(&info.name, self.plan(order.ordered_at))?;
+                    }
                     self.world.send(self.now, order, &info.identity);
                 }
                 Output::FetchToken(credential) => {
@@ -97,6 +108,7 @@ impl<'a> Run<'a> {
                 Output::Fit(gate, job) => {
                     self.engine.handle(self.now, Input::Fitted(gate, job.run()));
                 }
+                Output::Record => self.record(),
                 Output::Event(Event::StreamAdded(info)) => {
                     self.streams.insert(info.id, info);
                 }
@@ -115,6 +127,42 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The plan under which an order was given; in the instant of a reload it may have been either.
+    fn plan(&self, ordered_at: Moment) -> Option<&'a Plan> {
+        match (self.reloaded_at, &self.scenario.reload) {
+            (Some(at), _) if ordered_at == at => None,
+            (Some(at), Some((_, second))) if ordered_at > at => Some(second),
+            _ => Some(&self.scenario.plan),
+        }
+    }
+
+    /// The state file is written; where it cannot be, it is tried again in a second.
+    fn record(&mut self) {
+        let script = &self.scenario.script;
+        let (memory, ticket) = (self.engine.memory(self.now), self.engine.ticket());
+        let trouble = self.rng.random_bool(script.write_trouble);
+        let again = if trouble { Duration::from_secs(1) } else { Duration::ZERO };
+        self.file.write(self.now + script.write_time + again, memory, ticket);
+    }
+
+    /// What the script has for this time.
+    fn play(&mut self) {
+        let script = &self.scenario.script;
+        while let Some((_, wall)) = script.steps.get(self.steps).filter(|(at, _)| *at <= self.now) {
+            self.steps += 1;
+            self.engine.handle(self.now, Input::Wall(*wall));
+        }
+        while let Some((_, subject, paused)) =
+            script.pauses.get(self.pauses).filter(|(at, ..)| *at <= self.now)
+        {
+            self.pauses += 1;
+            self.engine.pause(subject, *paused, self.now);
+        }
+        if let Some(ticket) = self.file.written(self.now) {
+            self.engine.handle(self.now, Input::Recorded(ticket));
+        }
+    }
+
     /// When the next thing happens to the run itself: its drain, then the end of the grace period.
     fn end(&self) -> Moment {
         self.drained_at.map_or(self.scenario.drain_at, |at| at + self.scenario.grace)
@@ -123,10 +171,16 @@ impl<'a> Run<'a> {
     /// Moves the clock to whatever comes next and feeds it to the engine.
     fn advance(&mut self, wake: Moment) -> Result<(), String> {
         let end = self.end();
-        let reload = self.scenario.reload.as_ref().filter(|_| !self.reloaded).map(|(at, _)| *at);
+        let reload =
+            self.scenario.reload.as_ref().filter(|_| self.reloaded_at.is_none()).map(|(at, _)| *at);
         let login = self.logins.iter().map(|(at, _)| *at).min();
         let world = self.world.next_at();
-        let next = [Some(wake), Some(end), reload, login, world].into_iter().flatten().min();
+        let script = &self.scenario.script;
+        let step = script.steps.get(self.steps).map(|(at, _)| *at);
+        let pause = script.pauses.get(self.pauses).map(|(at, ..)| *at);
+        let written = self.file.next_at();
+        let next = [Some(wake), Some(end), reload, login, world, step, pause, written];
+        let next = next.into_iter().flatten().min();
         let next = next.unwrap_or(end);
         if next < self.now {
             return Err(format!("woken in the past: {next:?} at {:?}", self.now));
@@ -143,6 +197,7 @@ impl<'a> Run<'a> {
     }
 
     fn feed(&mut self, end: Moment) {
+        self.play();
         let now = self.now;
         while let Some((attempt, mut answer)) = self.world.deliver(now) {
             // A process that was held up receives what came meanwhile when it goes on.
@@ -163,10 +218,10 @@ impl<'a> Run<'a> {
             self.engine.handle(now, Input::Token { credential, answer });
         }
         if let Some((at, plan)) = &self.scenario.reload
-            && !self.reloaded
+            && self.reloaded_at.is_none()
             && now >= *at
         {
-            self.reloaded = true;
+            self.reloaded_at = Some(now);
             self.engine.handle(now, Input::Apply(plan.clone()));
         }
         if now >= end {

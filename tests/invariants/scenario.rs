@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll::engine::{CredentialPlan, Plan, StreamPlan, TokenPlan};
+use plimsoll::engine::{CredentialPlan, Plan, SafetyPlan, StreamPlan, StreamSafety, TokenPlan};
 use plimsoll::limiter::{Kind, Layer, LimiterSettings, Lockout};
 use plimsoll::model::{CredentialId, EndpointId, Factor, Identity, Moment, Rate, Scope};
 use plimsoll::netem::{AdviceStyle, HintStyle, NetworkSettings, ServerSettings};
@@ -15,6 +15,8 @@ use plimsoll::schedule::{Arrivals, ScheduleSettings};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+
+use crate::envelope::{self, Script};
 
 /// Everything a run depends on.
 #[derive(Clone, Debug)]
@@ -33,6 +35,7 @@ pub(crate) struct Scenario {
     pub(crate) token_life: Duration,
     pub(crate) token_trouble: f64,
     pub(crate) stop_after: Option<u64>,
+    pub(crate) script: Script,
 }
 
 pub(crate) fn at(seconds: f64) -> Moment {
@@ -55,6 +58,7 @@ impl Scenario {
         });
         let mut plan = plan;
         adapt(seed, &mut plan, reload.as_mut().map(|(_, plan)| plan));
+        let script = envelope::draw(seed, &mut plan, reload.as_mut().map(|(_, plan)| plan), length);
         let stalls = (0..rng.random_range(0..4))
             .map(|_| (at(rng.random_range(1.0..length)), ms(rng.random_range(1..8_000))))
             .collect();
@@ -70,6 +74,7 @@ impl Scenario {
             token_life: ms(rng.random_range(2_000..120_000)),
             token_trouble: if rng.random_bool(0.3) { 0.3 } else { 0.0 },
             stop_after: rng.random_bool(0.1).then(|| rng.random_range(1..2_000)),
+            script,
         }
     }
 
@@ -88,6 +93,7 @@ impl Scenario {
         scenario.plan = Plan {
             in_flight_max: 100,
             adaptive: AdaptiveSettings::default(),
+            safety: SafetyPlan::default(),
             streams: vec![StreamPlan { schedule: calm, in_flight_max: 100, ..stream }],
             credentials: vec![credential(0, false)],
         };
@@ -101,6 +107,7 @@ impl Scenario {
         scenario.stalls = vec![(at(3_600.0), Duration::from_secs(60))];
         scenario.drain_at = at(86_400.0);
         scenario.stop_after = None;
+        scenario.script = Script::default();
         scenario
     }
 }
@@ -231,6 +238,7 @@ fn plan(rng: &mut StdRng) -> Plan {
     let mut plan = Plan {
         in_flight_max: rng.random_range(1..300),
         adaptive: AdaptiveSettings::default(),
+        safety: SafetyPlan::default(),
         streams,
         credentials: (0..credentials).map(|id| credential(id, rng.random_bool(0.5))).collect(),
     };
@@ -277,6 +285,7 @@ fn stream(name: &str, credential: u32, rate: Rate, rng: &mut StdRng) -> StreamPl
             catch_up_slots: rng.random_range(0..10),
         },
         policy: policy(rng),
+        safety: StreamSafety::default(),
     }
 }
 

@@ -9,6 +9,7 @@ mod demo;
 mod drain;
 mod duplicates;
 mod ending;
+mod envelope;
 mod mounted;
 mod oauth;
 mod payload;

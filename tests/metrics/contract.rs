@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plimsoll::model::{CredentialId, Dialect, Event, Verdict};
+use plimsoll::model::{
+    BreakerId, CapStatus, CapWindow, CredentialId, Dialect, Event, SubjectSafety, Verdict,
+};
 use plimsoll::telemetry::{CATALOG, Kind, PodInfo};
 
 use crate::support::*;
@@ -50,10 +52,21 @@ fn exported() -> (String, Families) {
             Event::StreamAdded(stream(0, "s", "t")),
             gate_added(0, "g"),
             paced(0, 97.0),
+            Event::BreakerAdded(BreakerId(0), "d".into()),
             Event::Sent(order),
             ended(order, hinted),
         ],
     );
+    let caps = CapWindow::ALL.iter().map(|window| CapStatus {
+        window: *window,
+        limit: 10,
+        used: 0,
+        reached: false,
+        room_at: None,
+    });
+    let subject = Some("s".into());
+    let safety = SubjectSafety { subject, paused: false, active: true, caps: caps.collect() };
+    observer.envelope(wall(), at(0), vec![safety]);
     let text = telemetry.render(None).body;
     let mut families = Families::new();
     for line in text.lines() {
@@ -121,7 +134,7 @@ fn closed_label_sets_are_documented_and_exported_from_the_start() {
         assert_eq!(values, seen, "{metric} {label}");
         documented += 1;
     }
-    assert_eq!(documented, 17);
+    assert_eq!(documented, 18);
 }
 
 #[test]

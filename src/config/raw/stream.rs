@@ -154,6 +154,27 @@ pub struct StreamFile {
     /// The rate; a ceiling that nothing exceeds, in adaptive mode more than what is sent as a rule: `80/s`, `97.3/s`, `300/min`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+    /// Whether it is paused: at the start, and when a reload changes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// Messages that this stream may send in any hour.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages_per_hour: Option<u64>,
+    /// Messages that this stream may send in any 24 hours.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages_per_day: Option<u64>,
+    /// Messages that this stream may send in all, across restarts.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages_in_all: Option<u64>,
+    /// Instead of `safety.active_hours`; `[]` for always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_hours: Option<Vec<String>>,
+    /// Instead of `safety.time_zone`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
     /// Requests of this stream in flight at once. Unset: as many as the engine allows.
     #[schemars(range(min = 1, max = 100_000))]
     #[serde(skip_serializing_if = "Option::is_none")]

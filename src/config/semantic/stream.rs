@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::credential::ANONYMOUS;
+use super::safety;
 use super::{Check, DAY, HOUR, MS, secs};
 use crate::config::raw::{ArrivalsName, ConfigFile, JitterName, ModeName, PolicyFile, StreamFile};
 use crate::config::settings::{NamedCredential, StreamSettings};
@@ -54,6 +55,7 @@ fn one(
             "streams.{name}.ramp: at {rate} hardly a slot comes due within {ramp}, so it has no effect"
         ));
     }
+    let safety = safety::of_stream(check, file, name, stream);
     let (mode, arrivals) = mode(check, file, name, stream);
     Some(StreamSettings {
         name: name.into(),
@@ -72,6 +74,7 @@ fn one(
                 .unwrap_or_else(|| catch_up_slots(rate)),
         },
         policy: policy_settings(&policy),
+        safety,
     })
 }
 

@@ -25,9 +25,56 @@ fn known() -> ScopeMemory {
     }
 }
 
+fn stamp(unix_ns: i64) -> Stamp {
+    Stamp { unix_ns, boot_ns: 5_000 * NS.cast_unsigned() }
+}
+
+fn told(scopes: Vec<ScopeMemory>) -> String {
+    text(&scopes.into(), stamp(WRITTEN), Some("one"))
+}
+
+/// As the next start of the machine reads it, by the wall clock.
 fn read_after(seconds: i64) -> Option<ScopeMemory> {
-    let text = text(&[known()], WRITTEN);
-    parse(&text, WRITTEN + seconds * NS).expect("its own text").pop()
+    let read = parse(&told(vec![known()]), stamp(WRITTEN + seconds * NS), Some("another"));
+    read.expect("its own text").scopes.pop()
+}
+
+#[test]
+fn within_one_start_of_the_machine_nobody_asks_the_wall_clock() {
+    let text = told(vec![known()]);
+    for (later, left) in [(0, Some(31)), (10, Some(21)), (30, Some(1)), (31, None)] {
+        for wall in [0, WRITTEN - 3_600 * NS, WRITTEN, WRITTEN + 3_600 * NS] {
+            let now = Stamp { unix_ns: wall, boot_ns: (5_000 + later) * NS.cast_unsigned() };
+            let memory = parse(&text, now, Some("one")).expect("its own text");
+            let pause = memory.scopes.first().and_then(|scope| scope.pause);
+            assert_eq!(pause.map(|p| p.left), left.map(secs), "after {later} s, at {wall}");
+        }
+    }
+}
+
+#[test]
+fn what_was_counted_grows_older_and_what_was_reserved_does_not() {
+    let count = CountMemory {
+        hour: vec![(secs(3_590), 4), (secs(10), 5)],
+        day: vec![(secs(7_200), 11), (secs(10), 9)],
+        in_all: 1_000,
+        reserved: 7,
+    };
+    let counts = vec![(None, count.clone()), (Some("s".into()), count)];
+    let paused = vec![Some("s".into()), None];
+    let memory = Memory { scopes: Vec::new(), safety: SafetyMemory { counts, paused } };
+    let text = text(&memory, stamp(WRITTEN), Some("one"));
+    assert_eq!(parse(&text, stamp(WRITTEN), Some("one")).as_ref(), Ok(&memory));
+    let later = parse(&text, stamp(WRITTEN + 20 * NS), None).expect("its own text");
+    assert_eq!(later, memory.later(secs(20)));
+    let (_, count) = &later.safety.counts[1];
+    assert_eq!((&*count.hour, count.in_all, count.reserved), (&[(secs(30), 5)][..], 1_000, 7));
+}
+
+#[test]
+fn a_text_of_the_version_before_is_read() {
+    let text = r#"{"version": 1, "written_unix_ns": 0, "scopes": []}"#;
+    assert_eq!(parse(text, stamp(0), Some("one")), Ok(Memory::default()));
 }
 
 #[test]
@@ -43,8 +90,8 @@ fn what_was_written_is_read() {
     for kind in kinds {
         let mut scope = known();
         scope.estimate.as_mut().expect("an estimate").estimate.limiter = kind;
-        let back = parse(&text(&[scope.clone()], WRITTEN), WRITTEN).expect("its own text");
-        assert_eq!(back, [scope]);
+        let back = parse(&told(vec![scope.clone()]), stamp(WRITTEN), None).expect("its own text");
+        assert_eq!(back.scopes, [scope]);
     }
 }
 
@@ -70,12 +117,12 @@ fn an_estimate_is_dropped_after_a_week_without_use() {
 
 #[test]
 fn what_is_wrong_with_a_text_is_said() {
-    let good = text(&[known()], WRITTEN);
+    let good = told(vec![known()]);
     let spoilt = |from: &str, to: &str| {
         assert!(good.contains(from), "{from} in {good}");
-        parse(&good.replace(from, to), WRITTEN).expect_err("not its own text")
+        parse(&good.replace(from, to), stamp(WRITTEN), None).expect_err("not its own text")
     };
-    assert!(spoilt("\"version\": 1", "\"version\": 2").contains("version: 2"));
+    assert!(spoilt("\"version\": 2", "\"version\": 3").contains("version: 3"));
     assert!(spoilt("\"left_s\": 31.0", "\"left_s\": -1.0").contains("scopes[0].pause.left_s"));
     assert!(spoilt("\"left_s\": 31.0", "\"left_s\": 3.0").contains("asked_s: more than"));
     assert!(spoilt("\"rate_low\": 99.0", "\"rate_low\": 0.0").contains("rate_low: 0"));
@@ -84,6 +131,6 @@ fn what_is_wrong_with_a_text_is_said() {
     assert!(spoilt("\"level\": 2", "\"level\": \"two\"").contains("scopes[0].pause.level"));
     assert!(spoilt("sliding_log", "sliding_frog").contains("limiter"));
     for cut in [0, 1, good.len() / 2, good.len() - 3] {
-        assert!(parse(&good[..cut], WRITTEN).is_err(), "the first {cut} bytes");
+        assert!(parse(&good[..cut], stamp(WRITTEN), None).is_err(), "the first {cut} bytes");
     }
 }

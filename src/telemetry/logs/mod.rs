@@ -2,6 +2,7 @@
 
 mod narrate;
 mod pace;
+mod safety;
 mod writer;
 
 use std::io::{self, IsTerminal};

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::pace;
+use super::{pace, safety};
 use crate::model::{
     Advice, AttemptRecord, Event, GateChange, GateId, MessageEnd, Moment, TokenEvent, WallOffset,
 };
@@ -18,6 +18,8 @@ pub(in crate::telemetry) fn narrate(names: &Names, wall: WallOffset, event: &Eve
         | Event::Skipped { .. }
         | Event::GateAdded(..)
         | Event::GateRemoved(_)
+        | Event::BreakerAdded(..)
+        | Event::BreakerRemoved(_)
         | Event::PaceRemoved(_)
         | Event::RetryQueued { .. } => {}
         Event::Ended(record) => {
@@ -34,6 +36,8 @@ pub(in crate::telemetry) fn narrate(names: &Names, wall: WallOffset, event: &Eve
             pace::narrate(names.gate(*id), names.paces.get(id).map(|told| &**told), pace);
         }
         Event::Gate(id, change) => gate(names, wall, *id, change),
+        Event::Breaker(id, change) => safety::breaker(names.breaker(*id), wall, *change),
+        Event::Safety(change) => safety::envelope(wall, change),
         Event::StreamAdded(info) => tracing::info!(
             stream = %info.name,
             target = %info.target,
@@ -152,7 +156,7 @@ fn seconds(advice: Advice) -> Option<f64> {
 }
 
 /// RFC 3339, to the second.
-fn time(wall: WallOffset, at: Moment) -> String {
+pub(super) fn time(wall: WallOffset, at: Moment) -> String {
     let ns = u64::try_from(wall.unix_nanos(at)).unwrap_or(0);
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_nanos(ns)).to_string()
 }

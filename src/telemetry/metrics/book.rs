@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::cells::{CredentialCell, GateCell, StreamCell, TargetCell};
 use super::histogram::{Histogram, LATENESS_BOUNDS};
 use super::pace::PaceCell;
+use super::safety::SafetyCells;
 use crate::model::{
     AttemptRecord, CredentialId, Event, GateId, IdHash, MessageEnd, MessageResult, Moment,
     SendOrder, StreamId, StreamInfo, TokenEvent, WallOffset,
@@ -22,6 +23,7 @@ pub(in crate::telemetry) struct Numbers {
     pub(in crate::telemetry) targets: Vec<Option<TargetCell>>,
     pub(in crate::telemetry) gates: Vec<Option<GateCell>>,
     pub(in crate::telemetry) credentials: Vec<Option<CredentialCell>>,
+    pub(in crate::telemetry) safety: SafetyCells,
     pub(in crate::telemetry) token_requests: u64,
     pub(in crate::telemetry) draining: bool,
     pub(in crate::telemetry) heartbeat_unix_s: f64,
@@ -60,6 +62,7 @@ impl Book {
                 targets: Vec::new(),
                 gates: Vec::new(),
                 credentials: Vec::new(),
+                safety: SafetyCells::default(),
                 token_requests: 0,
                 draining: false,
                 heartbeat_unix_s: 0.0,
@@ -99,6 +102,10 @@ impl Book {
                 self.with_gate(*id, |cell| PaceCell::told(&mut cell.pace, wall, pace));
             }
             Event::PaceRemoved(id) => self.with_gate(*id, |cell| cell.pace = None),
+            Event::BreakerAdded(id, domain) => self.numbers.safety.add_breaker(*id, domain),
+            Event::BreakerRemoved(id) => self.numbers.safety.remove_breaker(*id),
+            Event::Breaker(id, change) => self.numbers.safety.breaker(*id, wall, now, *change),
+            Event::Safety(change) => self.numbers.safety.change(change),
             Event::Token(id, event) => self.token(wall, *id, *event),
             Event::DrainStarted => self.numbers.draining = true,
         }

@@ -126,6 +126,27 @@ families! {
     HINTS_TRUSTED = Gauge "plimsoll_hints_trusted" ["gate"]
         "1 while quota hints agree with what is admitted, 0 when they turned out wrong.";
 
+    PAUSED = Gauge "plimsoll_paused" ["stream"]
+        "1 while the stream is paused by itself; of \"*\", while everything is.";
+    ACTIVE = Gauge "plimsoll_stream_active" ["stream"]
+        "0 outside of the stream's active hours.";
+    CAP_LIMIT = Gauge "plimsoll_cap_limit" ["stream", "window"]
+        "Messages that the cap allows; of \"*\", all streams together.";
+    CAP_USED = Gauge "plimsoll_cap_used" ["stream", "window"]
+        "Messages that count in the cap's window now.";
+    CAP_REACHED = Gauge "plimsoll_cap_reached" ["stream", "window"]
+        "1 while the cap lets no new message through.";
+    CAPS_REACHED = Counter "plimsoll_cap_reached_times_total" ["stream", "window"]
+        "Times the cap came to be reached.";
+    BREAKER_STATE = Gauge "plimsoll_breaker_state" ["domain"]
+        "Circuit breaker: 0 closed, 1 half open (one request asks if the API is back), 2 open.";
+    BREAKER_UNTIL = Gauge "plimsoll_breaker_open_until_timestamp_seconds" ["domain"]
+        "Unix time at which the latest pause of the breaker ends or ended; 0 before the first.";
+    BREAKER_OPENED = Counter "plimsoll_breaker_opened_total" ["domain"]
+        "Times the circuit breaker opened, failed trials included.";
+    BREAKER_HELD = Counter "plimsoll_breaker_held_seconds_total" ["domain"]
+        "Time the circuit breaker held traffic back, the present pause included.";
+
     HINTS = Counter "plimsoll_quota_hints_total" ["target", "dialect", "result"]
         "Quota hints in responses, by dialect and whether they could be read.";
     QUOTA_LIMIT = Gauge "plimsoll_quota_limit" ["stream", "target", "dialect"]

@@ -23,6 +23,7 @@ impl Numbers {
         for cell in self.credentials.iter().flatten() {
             credential(sheet, cell);
         }
+        self.safety.collect(self.now, sheet);
         sheet.count(&c::AUXILIARY, &["token"], self.token_requests);
         sheet.put(&c::HEARTBEAT, &[], self.heartbeat_unix_s);
         sheet.count(&c::WAKEUPS, &[], self.wakeups);

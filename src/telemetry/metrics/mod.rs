@@ -13,5 +13,6 @@ pub(super) mod exemplars;
 pub(super) mod histogram;
 mod objectives;
 pub(super) mod pace;
+mod safety;
 pub(super) mod shared;
 pub(super) mod sheet;

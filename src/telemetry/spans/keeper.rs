@@ -19,8 +19,8 @@ use super::counts::SpanDrop;
 use super::settings::Sampling;
 use super::{Pipeline, mix_span_id};
 use crate::model::{
-    AttemptRecord, GateChange, GateId, IdHash, MessageEnd, MessageId, Moment, Outcome, StreamInfo,
-    WallOffset,
+    AttemptRecord, BreakerChange, BreakerId, GateChange, GateId, IdHash, MessageEnd, MessageId,
+    Moment, Outcome, StreamInfo, WallOffset,
 };
 
 /// Messages whose attempts are remembered at once. A throttled second at a thousand messages per
@@ -43,6 +43,13 @@ struct OpenMessage {
     info: Arc<StreamInfo>,
     attempts: Vec<Arc<AttemptRecord>>,
     notable: bool,
+}
+
+/// What holds traffic back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Holder {
+    Gate(GateId),
+    Breaker(BreakerId),
 }
 
 struct OpenEpoch {
@@ -77,7 +84,7 @@ pub(in crate::telemetry) struct Keeper {
     sampling: Sampling,
     bound: RateBound,
     open: HashMap<MessageId, OpenMessage, IdHash>,
-    epochs: HashMap<GateId, OpenEpoch, IdHash>,
+    epochs: HashMap<Holder, OpenEpoch>,
 }
 
 impl Keeper {
@@ -88,7 +95,7 @@ impl Keeper {
     ) -> Self {
         let per_s = throttled_spans_per_s.max(0.0);
         let bound = RateBound { per_s, tokens: per_s * BURST_S, at: Moment::ZERO };
-        let (open, epochs) = (HashMap::default(), HashMap::default());
+        let (open, epochs) = (HashMap::default(), HashMap::new());
         Self { pipeline, sampling, bound, open, epochs }
     }
 
@@ -163,61 +170,110 @@ impl Keeper {
         name: &Arc<str>,
         change: &GateChange,
     ) {
-        let (event, attributes) = described(change);
-        let epoch = match self.epochs.entry(gate) {
+        let ends = matches!(change, GateChange::Opened { .. });
+        let told = Told { begins: begins_silence(change), ends, event: described(change) };
+        self.held_back((wall, now), Holder::Gate(gate), name, told);
+    }
+
+    /// The same for a circuit breaker.
+    pub(in crate::telemetry) fn breaker_changed(
+        &mut self,
+        wall: WallOffset,
+        now: Moment,
+        breaker: BreakerId,
+        domain: &Arc<str>,
+        change: BreakerChange,
+    ) {
+        let (event, attributes) = match change {
+            BreakerChange::Opened { failures, .. } => {
+                ("opened", vec![KeyValue::new("plimsoll.breaker.failures", i64::from(failures))])
+            }
+            BreakerChange::HalfOpen => ("half_open", Vec::new()),
+            BreakerChange::Closed { .. } => ("closed", Vec::new()),
+        };
+        let begins = matches!(change, BreakerChange::Opened { .. });
+        let ends = matches!(change, BreakerChange::Closed { .. });
+        let told = Told { begins, ends, event: (event, attributes) };
+        self.held_back((wall, now), Holder::Breaker(breaker), domain, told);
+    }
+
+    fn held_back(&mut self, at: (WallOffset, Moment), holder: Holder, name: &Arc<str>, told: Told) {
+        let (wall, now) = at;
+        let epoch = match self.epochs.entry(holder) {
             Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(place) if begins_silence(change) => {
+            Entry::Vacant(place) if told.begins => {
                 place.insert(OpenEpoch { since: now, events: Vec::new() })
             }
             Entry::Vacant(_) => return,
         };
         if epoch.events.len() < GATE_EVENTS_MAX {
-            epoch.events.push((now, event, attributes));
+            epoch.events.push((now, told.event.0, told.event.1));
         }
-        if !matches!(change, GateChange::Opened { .. }) {
-            return;
+        if told.ends {
+            self.end_epoch(wall, now, holder, name);
         }
-        self.end_epoch(wall, now, gate, name);
     }
 
-    /// The process ends: so do the spans of gates that are still closed.
+    /// The process ends: so do the spans of what still holds traffic back.
     pub(in crate::telemetry) fn end_epochs(
         &mut self,
         wall: WallOffset,
         now: Moment,
-        names: &HashMap<GateId, Arc<str>, IdHash>,
+        gates: &HashMap<GateId, Arc<str>, IdHash>,
+        breakers: &HashMap<BreakerId, Arc<str>, IdHash>,
     ) {
-        for gate in self.epochs.keys().copied().collect::<Vec<_>>() {
-            if let Some(name) = names.get(&gate) {
-                self.end_epoch(wall, now, gate, name);
+        for holder in self.epochs.keys().copied().collect::<Vec<_>>() {
+            let name = match holder {
+                Holder::Gate(id) => gates.get(&id),
+                Holder::Breaker(id) => breakers.get(&id),
+            };
+            if let Some(name) = name {
+                self.end_epoch(wall, now, holder, name);
             }
         }
     }
 
-    fn end_epoch(&mut self, wall: WallOffset, now: Moment, gate: GateId, name: &Arc<str>) {
-        if let Some(epoch) = self.epochs.remove(&gate) {
-            self.pipeline.queue(1, |b| vec![gate_span(b, wall, now, gate, name, epoch)]);
+    fn end_epoch(&mut self, wall: WallOffset, now: Moment, holder: Holder, name: &Arc<str>) {
+        if let Some(epoch) = self.epochs.remove(&holder) {
+            self.pipeline.queue(1, |b| vec![epoch_span(b, wall, now, holder, name, epoch)]);
         }
     }
 }
 
-fn gate_span(
+/// A change of what holds traffic back, as its span tells it.
+struct Told {
+    begins: bool,
+    ends: bool,
+    event: (&'static str, Vec<KeyValue>),
+}
+
+fn epoch_span(
     builder: &Builder,
     wall: WallOffset,
     now: Moment,
-    gate: GateId,
+    holder: Holder,
     name: &Arc<str>,
     epoch: OpenEpoch,
 ) -> SpanData {
-    // No message to take a trace id from: one is derived from which gate closed when.
+    let (number, span, keys) = match holder {
+        Holder::Gate(id) => {
+            (u64::from(id.0), "plimsoll.gate", ["plimsoll.gate", "plimsoll.gate.held_s"])
+        }
+        Holder::Breaker(id) => (
+            !u64::from(id.0),
+            "plimsoll.breaker",
+            ["plimsoll.breaker.domain", "plimsoll.breaker.held_s"],
+        ),
+    };
+    // No message to take a trace id from: one is derived from who held traffic back since when.
     let high = mix_span_id(wall.unix_nanos(epoch.since).cast_unsigned());
-    let low = mix_span_id(high ^ u64::from(gate.0));
+    let low = mix_span_id(high ^ number);
     let trace = (u128::from(high) << 64) | u128::from(low);
     let times = (system_time(wall, epoch.since), system_time(wall, now));
-    let mut span = builder.span(trace, mix_span_id(low), Cow::Borrowed("plimsoll.gate"), times);
+    let mut span = builder.span(trace, mix_span_id(low), Cow::Borrowed(span), times);
     span.attributes = vec![
-        KeyValue::new("plimsoll.gate", Arc::clone(name)),
-        KeyValue::new("plimsoll.gate.held_s", now.since(epoch.since).as_secs_f64()),
+        KeyValue::new(keys[0], Arc::clone(name)),
+        KeyValue::new(keys[1], now.since(epoch.since).as_secs_f64()),
     ];
     span.status = Status::error("held back");
     for (at, event, attributes) in epoch.events {

@@ -1,4 +1,4 @@
-//! Traces: one span per message, one per attempt, one per epoch of a gate.
+//! Traces: one span per message, one per attempt, one per epoch of a gate or breaker.
 //!
 //! Spans are built after the fact, when a message has ended and it is known whether it is worth
 //! keeping: the SDK's own samplers decide at the start, when nobody knows that an attempt will be

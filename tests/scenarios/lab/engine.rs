@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use plimsoll::engine::{CredentialPlan, Engine, Input, Output, Plan, StreamPlan, TokenPlan};
+use plimsoll::engine::{
+    CredentialPlan, Engine, Input, Output, Plan, SafetyPlan, StreamPlan, StreamSafety, TokenPlan,
+};
 use plimsoll::model::{
     Answer, AttemptId, CredentialId, EndpointId, Event, GateChange, Moment, Rate, Scope,
 };
@@ -48,7 +50,7 @@ impl Client for Adaptive {
                     self.epochs += u64::from(closed);
                     (self.see)(now, &event);
                 }
-                Output::FetchToken(_) => {}
+                Output::FetchToken(_) | Output::Record => {}
                 Output::Drained => return Next::Wait(Moment::NEVER),
             }
         }
@@ -73,6 +75,7 @@ fn plan(case: &Case) -> Plan {
             exploration: case.experiment.exploration.then(ExplorationSettings::default),
             ..AdaptiveSettings::default()
         },
+        safety: SafetyPlan::default(),
         streams: streams.iter().map(|s| stream(s, rate)).collect(),
         credentials: vec![CredentialPlan {
             id: CredentialId(0),
@@ -107,6 +110,7 @@ fn stream(stream: &Stream, rate: Rate) -> StreamPlan {
             ramp: Duration::ZERO,
             catch_up_slots: 2,
         },
+        safety: StreamSafety::default(),
         policy: PolicySettings {
             backoff: BackoffSettings {
                 base: Duration::from_secs(1),
