@@ -2,9 +2,13 @@
 //!
 //! Definition and parsing only. It must not know what a command does; `main` dispatches.
 
+mod report;
+
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+pub use report::ReportArgs;
 
 use crate::config::{FileSource, Override, Sources};
 use crate::model::{HumanDuration, Rate};
@@ -116,6 +120,20 @@ pub enum Command {
         )
     )]
     Check(CheckArgs),
+    /// Collect what a running daemon shows of itself into one file, to attach to a ticket
+    #[command(
+        long_about = "Asks a running daemon for its version, configuration, metrics, status and latest \
+                      events, and writes them into one compressed file. No secrets are in it; names \
+                      of hosts, tenants, users and streams are.",
+        after_long_help = format!(
+            "Examples:\n  \
+             plimsoll report\n  \
+             plimsoll report https://plimsoll.example.com:9469 --http.user me \
+             --http.password-file password\n\n\
+             {EXIT_CODES}"
+        )
+    )]
+    Report(ReportArgs),
     /// Print shell completions
     #[command(
         long_about = "Prints completions for a shell to standard output.",

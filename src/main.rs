@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use plimsoll::cli::{Cli, Command, EXIT_FAILURE, EXIT_OK};
-use plimsoll::{check, daemon, demo, simulate};
+use plimsoll::{check, daemon, demo, panics, report, simulate};
 
 /// The send path allocates a few dozen times a request, most of it in the HTTP client, and a static
 /// musl binary's own allocator would halve the peak rate.
@@ -13,7 +13,7 @@ use plimsoll::{check, daemon, demo, simulate};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    end_on_panic();
+    panics::end_the_process();
     let cli = Cli::parse();
     let code = match &cli.command {
         Command::Run(args) => {
@@ -23,6 +23,9 @@ fn main() -> ExitCode {
             told(simulate::run(args).map_err(|e| (e.exit_code(), e.to_string())))
         }
         Command::Demo(args) => told(demo::run(args).map_err(|e| (e.exit_code(), e.to_string()))),
+        Command::Report(args) => {
+            told(report::run(args).map_err(|e| (e.exit_code(), e.to_string())))
+        }
         Command::Check(args) => {
             let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
             check::check(args, &environment(), &mut out, &mut err).unwrap_or(EXIT_FAILURE)
@@ -54,15 +57,4 @@ fn environment() -> Vec<(String, String)> {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
     std::env::vars_os().filter_map(text).collect()
-}
-
-/// Half a daemon is worse than none: a panic in any task or thread ends the process, and whoever
-/// supervises it starts it afresh.
-#[expect(clippy::disallowed_methods, reason = "a panic has no other way out of a task")]
-fn end_on_panic() {
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        print(panic);
-        std::process::exit(i32::from(EXIT_FAILURE));
-    }));
 }

@@ -234,3 +234,25 @@ fn any_change_to_one_key_is_accepted_or_refused_by_name() {
     }
     assert!(refused > 1000, "only {refused} of the changes were refused");
 }
+
+#[test]
+fn a_key_or_table_that_is_there_twice_is_refused_with_its_line() {
+    let reference = text("plimsoll.toml");
+    let lines: Vec<&str> = reference.lines().collect();
+    let mut tried = 0;
+    for (index, line) in lines.iter().enumerate() {
+        let is_key = line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        if line.starts_with('#') || !(is_key || line.starts_with('[')) {
+            continue;
+        }
+        let mut lines = lines.clone();
+        lines.insert(index + 1, line);
+        let problems = load_toml(&lines.join("\n")).map(|_| ()).expect_err(line);
+        let [problem] = problems.as_slice() else { panic!("{line}: {problems}") };
+        let said = problem.to_string();
+        assert!(said.starts_with("test.toml"), "{said}");
+        assert!(said.contains(&format!("line {}", index + 2)), "{line}: {said}");
+        tried += 1;
+    }
+    assert!(tried > 40, "{tried}");
+}

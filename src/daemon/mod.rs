@@ -141,8 +141,7 @@ impl Daemon {
         let mut outfitter = Outfitter::new(clock, settings.in_flight_max, recorded);
         let files = files.completed(settings.files());
         let outfit = outfitter.outfit(&settings).map_err(StartError::Outfit)?;
-        let (listener, security) = listen(&settings.web).await?;
-        let address = listener.local_addr()?;
+        let (listener, address, security) = listen(&settings.web).await?;
         let (telemetry, mut observer) = start_telemetry(&settings, logs.as_ref()).await?;
         let feed = Feed::new(Feed::DEFAULT_EVENTS);
         observer.set_live(Box::new(surface::FeedSink(feed.clone())));
@@ -158,7 +157,7 @@ impl Daemon {
             tally: judged.then(Tally::default),
         };
         let engine = Engine::new(seed(), count);
-        let ended = on_own_thread(move || async move {
+        let ended = on_own_thread(&telemetry, move || async move {
             SendLoop::new(context, engine, observer, received)?.run().await
         })?;
         let (quit, quit_asked) = mpsc::channel(1);
@@ -301,15 +300,17 @@ impl Shared {
     }
 }
 
-/// The web surface's socket, and who may see what is served there.
-async fn listen(settings: &WebSettings) -> Result<(TcpListener, Security), StartError> {
+/// The web surface's socket, its address, and who may see what is served there.
+async fn listen(settings: &WebSettings) -> Result<(TcpListener, SocketAddr, Security), StartError> {
     let security = match &settings.config_file {
         Some(file) => Security::load(file)?,
         None => Security::default(),
     };
     let requested = settings.listen_address;
     let listening = TcpListener::bind(requested).await;
-    Ok((listening.map_err(|e| StartError::Listen(requested, e))?, security))
+    let listener = listening.map_err(|e| StartError::Listen(requested, e))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address, security))
 }
 
 /// Looks once in a while if connections have come of age, for as long as the daemon lives.
@@ -337,6 +338,7 @@ async fn start_telemetry(
     let settings = settings.clone();
     let starting = tokio::task::spawn_blocking(move || telemetry_setup::start(&settings));
     let (telemetry, observer) = starting.await.map_err(io::Error::other)??;
+    telemetry.watch_runtime("background", tokio::runtime::Handle::current().metrics());
     if let Some(logs) = logs {
         telemetry.watch_logs(logs);
     }
@@ -387,6 +389,7 @@ async fn first_commands(
 
 /// Runs a future to its end on a current-thread runtime of its own.
 fn on_own_thread<F, T>(
+    telemetry: &Telemetry,
     make: impl FnOnce() -> F + Send + 'static,
 ) -> io::Result<oneshot::Receiver<T>>
 where
@@ -394,6 +397,7 @@ where
     T: Send + 'static,
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    telemetry.watch_runtime("send", runtime.metrics());
     let (done, ended) = oneshot::channel();
     std::thread::Builder::new().name("plimsoll-send".to_owned()).spawn(move || {
         let result = runtime.block_on(async { make().await });

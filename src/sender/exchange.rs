@@ -84,7 +84,9 @@ async fn read(
         return Err(too_long);
     }
     let keep = (bounds.keep_body)(status);
-    let (mut body, mut length) = (Vec::new(), 0_usize);
+    // What a login server answers is a secret, of which growing would leave copies behind.
+    let room = announced.map_or(0, |length| usize::try_from(length).unwrap_or(0));
+    let (mut body, mut length) = (Vec::with_capacity(if keep { room } else { 0 }), 0_usize);
     // An unwanted body is read all the same: only then can its connection be used again.
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         length = length.saturating_add(chunk.len());

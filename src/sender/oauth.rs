@@ -21,6 +21,7 @@ use super::connections::{ClientError, Connections, Line, server_url};
 use super::exchange::{Bounds, Exchange, exchange};
 use super::secret::{SecretError, read_secret};
 use super::settings::{ConnectionSettings, HttpVersion, OauthSettings, Success, ThrottleDialect};
+use super::tokens::secret_header;
 use crate::model::{Advice, FailureKind, Verdict};
 
 /// Assumed where the server does not say how long a token lives: the shortest life that Genesys
@@ -141,10 +142,11 @@ impl Inner {
 /// asks for: Genesys Cloud and most others expect them as they are.
 fn basic(id: &SecretString, secret: &SecretString) -> HeaderValue {
     let pair = Zeroizing::new(format!("{}:{}", id.expose_secret(), secret.expose_secret()));
-    let text = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes())));
-    let mut value = HeaderValue::from_str(&text).expect("base64 is printable ASCII");
-    value.set_sensitive(true);
-    value
+    let encoded = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
+    let mut text = Zeroizing::new(Vec::with_capacity(6 + encoded.len()));
+    text.extend_from_slice(b"Basic ");
+    text.extend_from_slice(encoded.as_bytes());
+    secret_header(text).expect("base64 is printable ASCII")
 }
 
 /// Appends a value in the form encoding, with everything but unreserved characters escaped.

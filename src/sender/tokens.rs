@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
@@ -13,6 +14,14 @@ use crate::model::CredentialId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the token holds characters that no header can carry")]
 pub struct TokenError;
+
+/// A header value that shows its content to nobody but the wire, and is wiped when its last copy goes.
+pub(super) fn secret_header(text: Zeroizing<Vec<u8>>) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
+    // Kept out of Debug output and out of HTTP/2's compression table.
+    value.set_sensitive(true);
+    Some(value)
+}
 
 /// An `Authorization` header value. Cloning it is cheap; it never shows its content.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,11 +36,11 @@ impl Bearer {
     /// # Errors
     /// The token holds a character that a header value cannot.
     pub fn new(token: &SecretString, generation: u32) -> Result<Self, TokenError> {
-        let text = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
-        let mut header = HeaderValue::from_str(&text).map_err(|_| TokenError)?;
-        // Kept out of Debug output and out of HTTP/2's compression table.
-        header.set_sensitive(true);
-        Ok(Self { header, generation })
+        let token = token.expose_secret();
+        let mut text = Zeroizing::new(Vec::with_capacity(7 + token.len()));
+        text.extend_from_slice(b"Bearer ");
+        text.extend_from_slice(token.as_bytes());
+        Ok(Self { header: secret_header(text).ok_or(TokenError)?, generation })
     }
 
     /// Which token of its credential this is, counted from 1.

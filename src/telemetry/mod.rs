@@ -165,6 +165,11 @@ impl Telemetry {
         self.shared.state_writes.record(unix_s, successful);
     }
 
+    /// Lets the scrape read what a runtime does, under this name. Once for each.
+    pub fn watch_runtime(&self, name: &'static str, metrics: tokio::runtime::RuntimeMetrics) {
+        self.shared.watch_runtime(name, metrics);
+    }
+
     /// Lets the scrape read how many log lines were lost.
     pub fn watch_logs(&self, logs: &LogHandle) {
         self.shared.watch_log_losses(logs.lost_lines());

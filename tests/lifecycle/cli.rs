@@ -8,7 +8,7 @@ use crate::world::{World, plimsoll};
 #[test]
 fn every_command_explains_itself() {
     let world = World::new();
-    for command in ["", "run", "simulate", "demo", "check", "completions"] {
+    for command in ["", "run", "simulate", "demo", "check", "report", "completions"] {
         let mut args: Vec<&str> = if command.is_empty() { vec![] } else { vec![command] };
         args.push("--help");
         let (code, out) = world.run(&args);

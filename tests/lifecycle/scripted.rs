@@ -31,11 +31,14 @@ impl Request {
 }
 
 /// What to do about it.
+#[allow(dead_code, reason = "each crate that includes this file uses its part")]
 pub(crate) enum Reply {
     /// A status and further header lines.
     Status(u16, String),
     /// 200 and this body.
     Json(String),
+    /// A status and a body.
+    Body(u16, String),
     /// Nothing at all, until the client gives up.
     Stall,
     /// The connection is closed without a word.
@@ -103,6 +106,15 @@ fn serve(stream: &TcpStream, seen: &Seen, script: &Script) {
             }
             Reply::Json(body) => {
                 if answer(stream, 200, "content-type: application/json\r\n", &body).is_err() {
+                    return;
+                }
+            }
+            Reply::Body(status, body) => {
+                let length = body.len();
+                let whole =
+                    format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\n\r\n{body}");
+                let mut out: &TcpStream = stream;
+                if out.write_all(whole.as_bytes()).is_err() {
                     return;
                 }
             }

@@ -41,6 +41,10 @@ fn exported() -> (String, Families) {
     let (telemetry, mut observer) = plain();
     telemetry.objectives(objectives());
     telemetry.runs_in(PodInfo { namespace: "n".into(), pod: "p".into(), node: "node".into() });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    for name in ["send", "background"] {
+        telemetry.watch_runtime(name, runtime.metrics());
+    }
     observer.credentials(wall(), at(0), [(CredentialId(0), "cred".into())]);
     let order = order(0, 1, 0, at(0));
     let mut hinted = answer(Verdict::Accepted, at(0));
@@ -134,7 +138,7 @@ fn closed_label_sets_are_documented_and_exported_from_the_start() {
         assert_eq!(values, seen, "{metric} {label}");
         documented += 1;
     }
-    assert_eq!(documented, 18);
+    assert_eq!(documented, 21);
 }
 
 #[test]

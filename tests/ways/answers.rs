@@ -164,3 +164,20 @@ fn a_login_that_redirects_keeps_the_client_secret_to_itself() {
     assert!(login.count() > 0);
     assert_eq!((other.count(), target.count()), (0, 0), "nothing goes out without a token");
 }
+
+#[test]
+fn connections_start_from_the_address_that_is_configured() {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = std::sync::Arc::clone(&seen);
+    let server = Wire::start(move |answer| {
+        let peer = answer.stream.peer_addr().expect("connected").ip();
+        noted.lock().expect("not poisoned").push(peer.to_string());
+        answer.ok();
+    });
+    let world = World::new();
+    let keys = "connection = \"c\"\n[connections.c]\nsource_address = \"127.0.0.77\"\n";
+    let daemon = told_of_all(&world, &server.url, keys);
+    daemon.scrape().adds_up();
+    let seen = seen.lock().expect("not poisoned");
+    assert_eq!(*seen, vec!["127.0.0.77"; COUNT as usize]);
+}

@@ -13,6 +13,7 @@ mod support;
 mod world;
 
 mod answers;
+mod canary;
 mod certificates;
 mod faults;
 mod names;

@@ -187,6 +187,12 @@ families! {
         "Times the send loop woke.";
     WAKE_LAG = Histogram "plimsoll_send_loop_wake_lag_seconds" []
         "How much later than planned the send loop woke, where it had planned to.";
+    RUNTIME_TASKS = Gauge "plimsoll_runtime_tasks" ["runtime"]
+        "Tasks of a runtime that have not ended.";
+    RUNTIME_QUEUE = Gauge "plimsoll_runtime_queue_depth" ["runtime"]
+        "Tasks that were handed to a runtime from outside and wait for a worker.";
+    RUNTIME_BUSY = Counter "plimsoll_runtime_busy_seconds_total" ["runtime"]
+        "Time in which a runtime's workers were not idle, summed over its workers.";
     DRAINING = Gauge "plimsoll_draining" []
         "1 once no further slots are scheduled.";
 

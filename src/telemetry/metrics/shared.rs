@@ -2,11 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use prometheus::Registry;
 use prometheus::core::{Collector, Desc};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
+use tokio::runtime::RuntimeMetrics;
 
 use super::book::Book;
 use super::catalog::{self as c, CATALOG};
@@ -85,6 +87,7 @@ pub(in crate::telemetry) struct Shared {
     log_losses: OnceLock<Arc<AtomicU64>>,
     build: BuildInfo,
     pod: OnceLock<PodInfo>,
+    runtimes: Mutex<Vec<(&'static str, RuntimeMetrics)>>,
     started_unix_s: f64,
 }
 
@@ -104,6 +107,7 @@ impl Shared {
             log_losses: OnceLock::new(),
             build: build.clone(),
             pod: OnceLock::new(),
+            runtimes: Mutex::default(),
             started_unix_s,
         });
         let collector = OwnMetrics { descs: descs()?, shared: Arc::downgrade(&shared) };
@@ -119,6 +123,20 @@ impl Shared {
 
     pub(in crate::telemetry) fn set_objectives(&self, objectives: Objectives) {
         *self.objectives.lock().unwrap_or_else(PoisonError::into_inner) = Some(objectives);
+    }
+
+    pub(in crate::telemetry) fn watch_runtime(&self, name: &'static str, metrics: RuntimeMetrics) {
+        self.runtimes.lock().unwrap_or_else(PoisonError::into_inner).push((name, metrics));
+    }
+
+    fn collect_runtimes(&self, sheet: &mut Sheet) {
+        for (name, runtime) in &*self.runtimes.lock().unwrap_or_else(PoisonError::into_inner) {
+            sheet.count(&c::RUNTIME_TASKS, &[name], runtime.num_alive_tasks() as u64);
+            sheet.count(&c::RUNTIME_QUEUE, &[name], runtime.global_queue_depth() as u64);
+            let workers = 0..runtime.num_workers();
+            let busy: Duration = workers.map(|w| runtime.worker_total_busy_duration(w)).sum();
+            sheet.put(&c::RUNTIME_BUSY, &[name], busy.as_secs_f64());
+        }
     }
 
     pub(in crate::telemetry) fn runs_in(&self, pod: PodInfo) {
@@ -161,6 +179,7 @@ impl Shared {
         sheet.count(&c::SPANS_CAPACITY, &[], totals.capacity);
         let lost = self.log_losses.get().map_or(0, |lost| lost.load(Ordering::Relaxed));
         sheet.count(&c::LOG_LINES_LOST, &[], lost);
+        self.collect_runtimes(&mut sheet);
         self.reloads.collect(&mut sheet);
         self.state_writes.collect(&mut sheet);
         if let Some(goals) = *self.objectives.lock().unwrap_or_else(PoisonError::into_inner) {
