@@ -191,6 +191,8 @@ fn speaks_https(world: &World, image: &Path, pod: &Pod<'_>, workload: &Value) {
 #[test]
 #[ignore = "needs the testbed and root; tests/run runs it"]
 fn the_image_is_small_and_runs_restricted_on_a_read_only_root() {
+    let user = run(Command::new("id").arg("-u"));
+    assert_eq!(user.trim(), "0", "mounts and other users are for root to make");
     let (buildah, context) = (Buildah { storage: temp_dir() }, context());
     buildah.build(context.path());
     let image = buildah.mounted();

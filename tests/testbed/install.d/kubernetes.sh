@@ -12,6 +12,8 @@ present() {
 
 install() {
   command -v etcd || apt_install etcd-server
+  # The test makes a key for service accounts.
+  command -v openssl || apt_install openssl
   local build=$TESTBED_CACHE/build/kube go module
   rm -rf "$build" "$crds"
   mkdir -p "$build" "$crds"
