@@ -122,7 +122,8 @@ impl Shared {
         let unix_s = clock::unix_seconds();
         self.telemetry.config_reloaded(unix_s, result.is_ok());
         let ok = result.is_ok();
-        self.feed.publish("reload", serde_json::json!({ "at": unix_s, "ok": ok }).to_string());
+        self.feed
+            .publish_lasting("reload", serde_json::json!({ "at": unix_s, "ok": ok }).to_string());
         match &result {
             Ok(()) => tracing::info!("configuration reloaded"),
             Err(problem) => {

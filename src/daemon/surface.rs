@@ -22,6 +22,10 @@ impl LiveSink for FeedSink {
     fn publish(&self, kind: &'static str, json: String) {
         self.0.publish(kind, json);
     }
+
+    fn publish_lasting(&self, kind: &'static str, json: String) {
+        self.0.publish_lasting(kind, json);
+    }
 }
 
 /// The context of the web surface.

@@ -127,6 +127,7 @@ fn introduce(args: &DemoArgs, api: SocketAddr, web: SocketAddr) -> io::Result<()
         args.limit
     )?;
     writeln!(out, "  The daemon sends {} to it, and has to find out.", args.rate)?;
+    writeln!(out, "  Watch it on http://{web}/")?;
     writeln!(out, "  Look at http://{web}/metrics, http://{web}/api/v1/status")?;
     let end = args.run_for.map_or_else(|| "Ctrl-C".to_owned(), |d| format!("Ctrl-C or {d}"));
     writeln!(out, "  It ends with a summary on {end}.\n")?;

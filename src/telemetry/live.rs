@@ -1,5 +1,6 @@
 //! Events for people who watch: small JSON texts, made only while somebody does.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use super::observer::Names;
 use crate::model::{
     Advice, AttemptRecord, BreakerChange, BreakerId, Event, GateChange, GateId, Moment, Pace,
-    PaceStatus, QuotaHint, SafetyChange, TokenEvent, WallOffset, subject_name,
+    PaceReason, PaceState, PaceStatus, QuotaHint, SafetyChange, TokenEvent, WallOffset, subject_name,
 };
 
 /// At most this often is a hint told: every response may carry some.
@@ -19,20 +20,25 @@ pub trait LiveSink: Send {
     fn wanted(&self) -> bool;
     /// Hands one over: its kind, such as `gate`, and its data as one line of JSON.
     fn publish(&self, kind: &'static str, json: String);
+    /// The same for what stays worth knowing. Called whether or not anybody reads.
+    fn publish_lasting(&self, kind: &'static str, json: String);
 }
 
 /// Makes live events out of the engine's.
 pub(super) struct Narrator {
     sink: Box<dyn LiveSink>,
     hinted_at: Option<Moment>,
+    /// What was last told of each pace: while the rate climbs, it changes four times a second.
+    paces: BTreeMap<GateId, (PaceState, PaceReason)>,
 }
 
 impl Narrator {
     pub(super) fn new(sink: Box<dyn LiveSink>) -> Self {
-        Self { sink, hinted_at: None }
+        Self { sink, hinted_at: None, paces: BTreeMap::new() }
     }
 
     pub(super) fn tell(&mut self, names: &Names, wall: WallOffset, now: Moment, event: &Event) {
+        let lasting = self.lasts(event);
         let (kind, mut data) = match event {
             Event::Ended(record) => {
                 let recent = self.hinted_at.is_some_and(|at| now.since(at) < HINT_PERIOD);
@@ -46,7 +52,7 @@ impl Narrator {
             | Event::Skipped { .. }
             | Event::MessageEnded(_)
             | Event::RetryQueued { .. } => return,
-            _ if !self.sink.wanted() => return,
+            _ if !lasting && !self.sink.wanted() => return,
             Event::Gate(id, change) => ("gate", gate(names, wall, *id, change)),
             Event::Breaker(id, change) => ("breaker", breaker(names, wall, *id, *change)),
             Event::Safety(change) => ("safety", safety(wall, change)),
@@ -81,7 +87,26 @@ impl Narrator {
             Event::DrainStarted => ("drain", json!({})),
         };
         data["at"] = json!(wall.unix_seconds(now));
-        self.sink.publish(kind, data.to_string());
+        if lasting {
+            self.sink.publish_lasting(kind, data.to_string());
+        } else {
+            self.sink.publish(kind, data.to_string());
+        }
+    }
+
+    /// Whether somebody who looks an hour later would want to know.
+    fn lasts(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Pace(id, pace) => {
+                let now = (pace.state, pace.reason);
+                self.paces.insert(*id, now) != Some(now)
+            }
+            Event::PaceRemoved(id) => self.paces.remove(id).is_some(),
+            Event::Gate(_, GateChange::Extended { .. }) => false,
+            Event::Token(_, TokenEvent::Fetching) => false,
+            Event::Ended(_) => false,
+            _ => true,
+        }
     }
 }
 

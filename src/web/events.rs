@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use super::history::{History, PERIOD_S};
 use super::pages::{STATUS_TIMEOUT, Shared};
 use super::{LiveEvent, WebContext};
+use crate::model::Status;
 
 /// People who may listen at once; few enough to leave connections for scrapes and probes.
 pub(super) const LISTENERS_MAX: usize = 32;
@@ -59,25 +61,53 @@ fn told(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
     })
 }
 
-/// Publishes a snapshot once a second, for all listeners together and only while there are some.
+/// The past hour: samples, and the events that stay worth knowing.
+pub(super) async fn history(State(shared): State<Shared>) -> Response {
+    let told = shared.context.feed.lasting();
+    let event = |e: &Arc<LiveEvent>| format!(r#"{{"kind":"{}","data":{}}}"#, e.kind, e.json);
+    let events: Vec<String> = told.iter().map(event).collect();
+    let (samples, events) = (shared.history.json(), events.join(","));
+    let body =
+        format!(r#"{{"period_seconds":{PERIOD_S},"samples":{samples},"events":[{events}]}}"#);
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Publishes a snapshot once a second, for all listeners together and only while there are some; keeps one for
+/// the history every few seconds.
 #[expect(clippy::disallowed_methods, reason = "people who watch are told in real time")]
-pub(super) async fn poll_status(context: WebContext, mut closed: watch::Receiver<bool>) {
+pub(super) async fn poll_status(
+    context: WebContext,
+    history: History,
+    mut closed: watch::Receiver<bool>,
+) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut since_kept_s = 0.0;
     loop {
         tokio::select! {
             _ = closed.wait_for(|closed| *closed) => return,
             _ = ticks.tick() => {}
         }
-        if context.feed.wanted()
-            && let Some(json) = snapshot(&context).await
-        {
+        since_kept_s += PERIOD.as_secs_f64();
+        let wanted = context.feed.wanted();
+        if !wanted && since_kept_s <= PERIOD_S {
+            continue;
+        }
+        let Some(status) = status(&context).await else { continue };
+        if since_kept_s > PERIOD_S {
+            history.keep(&status);
+            since_kept_s = PERIOD.as_secs_f64();
+        }
+        if wanted && let Ok(json) = serde_json::to_string(&status) {
             context.feed.publish("status", json);
         }
     }
 }
 
 async fn snapshot(context: &WebContext) -> Option<String> {
-    let status = tokio::time::timeout(STATUS_TIMEOUT, (context.status)()).await.ok()??;
-    serde_json::to_string(&status).ok()
+    serde_json::to_string(&status(context).await?).ok()
+}
+
+async fn status(context: &WebContext) -> Option<Status> {
+    tokio::time::timeout(STATUS_TIMEOUT, (context.status)()).await.ok()?
 }

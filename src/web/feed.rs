@@ -1,8 +1,12 @@
 //! Live events for everybody who listens: one bounded ring, from which slow readers lose the oldest.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast;
+
+/// Events that are kept for those who come later.
+const LASTING_MAX: usize = 256;
 
 /// One live event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +21,7 @@ pub struct LiveEvent {
 #[derive(Clone, Debug)]
 pub struct Feed {
     ring: broadcast::Sender<Arc<LiveEvent>>,
+    lasting: Arc<Mutex<VecDeque<Arc<LiveEvent>>>>,
 }
 
 impl Feed {
@@ -26,7 +31,7 @@ impl Feed {
     /// A feed that keeps `events` (at least one) for slow readers.
     #[must_use]
     pub fn new(events: usize) -> Self {
-        Self { ring: broadcast::Sender::new(events.max(1)) }
+        Self { ring: broadcast::Sender::new(events.max(1)), lasting: Arc::default() }
     }
 
     /// Whether anybody listens. Ask before making an event that costs something to make.
@@ -41,6 +46,26 @@ impl Feed {
             // Fails only when the last listener has just gone.
             let _ = self.ring.send(Arc::new(LiveEvent { kind, json }));
         }
+    }
+
+    /// Tells everybody who listens, and keeps it for those who come later. Takes a lock that is held for as
+    /// long as it takes to copy pointers.
+    pub fn publish_lasting(&self, kind: &'static str, json: String) {
+        let event = Arc::new(LiveEvent { kind, json });
+        let mut lasting = self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+        if lasting.len() >= LASTING_MAX {
+            lasting.pop_front();
+        }
+        lasting.push_back(Arc::clone(&event));
+        drop(lasting);
+        if self.wanted() {
+            let _ = self.ring.send(event);
+        }
+    }
+
+    /// What was kept, the oldest first.
+    pub(super) fn lasting(&self) -> Vec<Arc<LiveEvent>> {
+        self.lasting.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     pub(super) fn listen(&self) -> broadcast::Receiver<Arc<LiveEvent>> {

@@ -8,6 +8,8 @@ mod auth;
 mod control;
 mod events;
 mod feed;
+mod history;
+mod page;
 mod pages;
 mod protect;
 mod security;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::sync::watch;
 
-use super::{WebContext, control, events, protect};
+use super::history::History;
+use super::{WebContext, control, events, page, protect};
 
 /// For the send loop to answer with a snapshot.
 pub(super) const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -19,16 +20,21 @@ pub(super) const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) context: WebContext,
+    pub(super) history: History,
     pub(super) listeners: Arc<tokio::sync::Semaphore>,
     pub(super) closed: watch::Receiver<bool>,
 }
 
-pub(super) fn router(context: WebContext, closed: watch::Receiver<bool>) -> Router {
+pub(super) fn router(
+    context: WebContext,
+    history: History,
+    closed: watch::Receiver<bool>,
+) -> Router {
     let listeners = Arc::new(tokio::sync::Semaphore::new(events::LISTENERS_MAX));
     let security = context.security.clone();
     Router::new()
-        .route("/", get(index))
-        .route("/index.css", get(style))
+        .route("/", get(page::index))
+        .route("/page/{file}", get(page::file))
         .route("/metrics", get(metrics))
         .route("/livez", get(live))
         .route("/-/healthy", get(live))
@@ -37,6 +43,7 @@ pub(super) fn router(context: WebContext, closed: watch::Receiver<bool>) -> Rout
         .route("/config", get(config))
         .route("/api/v1/status", get(status))
         .route("/api/v1/events", get(events::events))
+        .route("/api/v1/history", get(events::history))
         .route("/-/reload", post(control::reload))
         .route("/-/quit", post(control::quit))
         .route("/-/pause", post(control::pause))
@@ -44,15 +51,7 @@ pub(super) fn router(context: WebContext, closed: watch::Receiver<bool>) -> Rout
         .route("/-/gates/open", post(control::open_gate))
         .route("/-/log/level", post(control::set_log_level))
         .layer(axum::middleware::from_fn_with_state(security, protect::protect))
-        .with_state(Shared { context, listeners, closed })
-}
-
-async fn index() -> Html<&'static str> {
-    Html(include_str!("index.html"))
-}
-
-async fn style() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("index.css")).into_response()
+        .with_state(Shared { context, history, listeners, closed })
 }
 
 async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {

@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use super::history::History;
 use super::timeout::WriteTimeout;
 use super::{Security, WebContext, events, pages};
 
@@ -54,9 +55,11 @@ pub(super) async fn serve_within(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let (closing, closed) = watch::channel(false);
-    let poller = tokio::spawn(events::poll_status(context.clone(), closed.clone()));
+    let history = History::default();
+    let polling = events::poll_status(context.clone(), history.clone(), closed.clone());
+    let poller = tokio::spawn(polling);
     let security = context.security.clone();
-    let app = pages::router(context, closed.clone());
+    let app = pages::router(context, history, closed.clone());
     let places = Arc::new(Semaphore::new(limits.connections));
     tokio::pin!(shutdown);
     loop {

@@ -112,6 +112,7 @@ fn at_debug_level_each_attempt_leads_to_its_trace() {
 struct Sink {
     wanted: bool,
     told: Arc<Mutex<Vec<(&'static str, Value)>>>,
+    lasting: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl LiveSink for Sink {
@@ -123,10 +124,15 @@ impl LiveSink for Sink {
         let data = serde_json::from_str(&json).expect("JSON");
         self.told.lock().expect("not poisoned").push((kind, data));
     }
+
+    fn publish_lasting(&self, kind: &'static str, json: String) {
+        self.lasting.lock().expect("not poisoned").push(kind);
+        self.publish(kind, json);
+    }
 }
 
-fn live(wanted: bool, events: &[Event]) -> Vec<(&'static str, Value)> {
-    let sink = Sink { wanted, ..Sink::default() };
+fn live(events: &[Event]) -> Vec<(&'static str, Value)> {
+    let sink = Sink { wanted: true, ..Sink::default() };
     let (_telemetry, mut observer) = plain();
     observer.set_live(Box::new(sink.clone()));
     feed(&mut observer, at(0), events);
@@ -142,7 +148,7 @@ fn listeners_are_told_of_changes_and_now_and_then_of_hints() {
         hinted.hints = vec![hint(Dialect::Inin, 5)];
         all.push(ended(order, hinted));
     }
-    let told = live(true, &all);
+    let told = live(&all);
     let kinds: Vec<_> = told.iter().map(|(kind, _)| *kind).collect();
     let expected = ["stream", "gate", "gate", "gate", "gate", "gate", "token", "drain", "hint"];
     assert_eq!(kinds, expected, "one hint of twenty within a quarter of a second");
@@ -155,7 +161,7 @@ fn listeners_are_told_of_changes_and_now_and_then_of_hints() {
 
 #[test]
 fn a_gate_that_goes_is_told_by_its_name() {
-    let told = live(true, &[gate_added(0, "d"), Event::GateRemoved(GateId(0))]);
+    let told = live(&[gate_added(0, "d"), Event::GateRemoved(GateId(0))]);
     let changes: Vec<_> =
         told.iter().map(|(kind, data)| (*kind, &data["gate"], &data["change"])).collect();
     let (gate, added, removed) = (json!("d"), json!("added"), json!("removed"));
@@ -163,8 +169,25 @@ fn a_gate_that_goes_is_told_by_its_name() {
 }
 
 #[test]
-fn nothing_is_made_for_nobody() {
-    assert!(live(false, &events()).is_empty());
+fn for_nobody_only_what_lasts_is_made() {
+    let mut all = events();
+    let order = order(0, 1, 0, at(1));
+    let mut hinted = answer(Verdict::Accepted, at(1));
+    hinted.hints = vec![hint(Dialect::Inin, 5)];
+    let climbing = |rate| {
+        let pace = Pace { reason: PaceReason::Admitted, rate, ..pace(97.0) };
+        Event::Pace(GateId(0), Box::new(pace))
+    };
+    all.extend([ended(order, hinted), climbing(50.0), climbing(51.0), climbing(52.0)]);
+    let sink = Sink::default();
+    let (_telemetry, mut observer) = plain();
+    observer.set_live(Box::new(sink.clone()));
+    feed(&mut observer, at(0), &all);
+    let lasting = sink.lasting.lock().expect("not poisoned").clone();
+    assert_eq!(lasting.len(), sink.told.lock().expect("not poisoned").len());
+    // No hint, no extension of a pause, and a rate that climbs is told once.
+    let expected = ["stream", "gate", "gate", "gate", "gate", "gate", "token", "drain", "pace"];
+    assert_eq!(lasting, expected);
 }
 
 #[test]
@@ -198,7 +221,7 @@ fn a_limit_that_moves_is_told_and_a_rate_that_does_is_not() {
     assert_eq!(texts, expected);
     assert_eq!((&lines[0]["gate"], &lines[0]["rate"]), (&json!("d"), &json!(97.0)));
 
-    let live = live(true, &events);
+    let live = live(&events);
     assert_eq!(live.len(), 7);
     assert_eq!(live[1].0, "pace");
     assert_eq!(live[1].1["estimate"]["kind"], "sliding_log");

@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "every test crate compiles all of it and uses its part")]
 
+pub(crate) mod alertmanager;
+pub(crate) mod clock;
 pub(crate) mod collector;
 pub(crate) mod http;
 pub(crate) mod limited;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::clock::unix_now_s;
 use super::http;
 use super::process::{Process, free_ports, temp_dir, testbed_tool, wait_for, write_file};
 
@@ -56,14 +57,15 @@ impl Prometheus {
 
     /// With recording and alerting rules, evaluated every second.
     pub(crate) fn start_with_rules(jobs: &[Job], rules: &[PathBuf]) -> Self {
+        // JSON is YAML, and needs no care with quoting.
+        Self::start_with(|port| configuration(jobs, rules, port).to_string())
+    }
+
+    /// With a configuration of the caller's, who is told the port that it will listen on.
+    pub(crate) fn start_with(configuration: impl Fn(u16) -> String) -> Self {
         let directory = temp_dir();
         let [port] = free_ports();
-        let configuration = write_file(
-            directory.path(),
-            // JSON is YAML, and needs no care with quoting.
-            "prometheus.yml",
-            &configuration(jobs, rules, port).to_string(),
-        );
+        let configuration = write_file(directory.path(), "prometheus.yml", &configuration(port));
         let mut process = Process::spawn(
             "prometheus",
             Command::new(testbed_tool("prometheus"))
@@ -99,6 +101,14 @@ impl Prometheus {
                 value: number(&series["value"][1]),
             })
             .collect()
+    }
+
+    /// A query over the past `seconds`, as the API answers it: one entry for each series.
+    pub(crate) fn query_range(&self, expression: &str, seconds: f64, step_s: f64) -> Vec<Value> {
+        let end = unix_now_s();
+        let (start, end, step) = ((end - seconds).to_string(), end.to_string(), step_s.to_string());
+        let parameters = [("query", expression), ("start", &start), ("end", &end), ("step", &step)];
+        array(&self.ask("query_range", &parameters)["result"]).to_vec()
     }
 
     /// The value of an expression that has at most one series.
@@ -195,12 +205,4 @@ fn number(value: &Value) -> f64 {
         .as_str()
         .and_then(|text| text.parse().ok())
         .unwrap_or_else(|| panic!("not a number: {value}"))
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "compared with the times that a real Prometheus records"
-)]
-fn unix_now_s() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_secs_f64()
 }

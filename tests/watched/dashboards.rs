@@ -6,7 +6,9 @@ use std::fs;
 use plimsoll::telemetry::{CATALOG, Kind};
 use serde_json::Value;
 
+use crate::browser::node;
 use crate::rules::{self, metrics};
+use crate::support::process::{temp_dir, write_file};
 use crate::yaml::string;
 
 /// Metrics that neither a dashboard nor a rule needs, and why.
@@ -135,5 +137,23 @@ fn panels_do_not_overlap_and_fill_their_rows() {
         }
         let rows = taken.iter().map(|(row, _)| *row).max().expect("panels") + 1;
         assert_eq!(taken.len() as u64, rows * 24, "{name}: there is a hole");
+    }
+}
+
+#[test]
+#[ignore = "needs the testbed; tests/run runs it"]
+fn grafanas_own_types_accept_them() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/watched/browser/grafana.js");
+    let folder = temp_dir();
+    let place = folder.path().display().to_string();
+    let check = |file: &str| node(&[script, &place, file])["problems"].clone();
+    for (name, mut dashboard) in dashboards() {
+        assert_eq!(check(&name), serde_json::json!([]), "{name}");
+        // It would say so if something were wrong.
+        let panel = &mut dashboard["panels"][1]["options"];
+        panel["colourMode"] = "value".into();
+        let wrong = write_file(folder.path(), "wrong.json", &dashboard.to_string());
+        let problems = check(&wrong.display().to_string()).to_string();
+        assert!(problems.contains("colourMode"), "{name}: {problems}");
     }
 }
