@@ -12,7 +12,11 @@ use crate::support::process::{temp_dir, write_file};
 use crate::yaml::string;
 
 /// Metrics that neither a dashboard nor a rule needs, and why.
-const UNSEEN: [(&str, &str); 3] = [
+const UNSEEN: [(&str, &str); 4] = [
+    (
+        "plimsoll_pod_info",
+        "joins metrics to traces in Kubernetes, by labels that only a query of one's own needs",
+    ),
     ("plimsoll_gate_long_pauses_total", "its alert is on the state, plimsoll_gate_long"),
     ("plimsoll_pace_ceiling", "the configured rates, added up; the live page shows it"),
     ("plimsoll_pace_in_flight_max", "concurrency limits only; the live page shows it"),

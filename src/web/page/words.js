@@ -1,7 +1,10 @@
 // Numbers and events as people say them. Draws nothing.
 
 export const rate = (value) => (value == null || !Number.isFinite(value) ? "–" : value >= 1000 ? Math.round(value).toLocaleString("en") : value.toFixed(1));
-export const percent = (value) => (value == null || !Number.isFinite(value) ? "–" : `${(100 * value).toFixed(1)} %`);
+export function percent(value) {
+  if (value == null || !Number.isFinite(value)) return "–";
+  return value > 0 && value < 0.0005 ? "< 0.1 %" : `${(100 * value).toFixed(1)} %`;
+}
 export const clock = (unix) => new Date(unix * 1000).toLocaleTimeString("en-GB");
 export const count = (value) => value.toLocaleString("en");
 
