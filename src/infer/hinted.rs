@@ -43,6 +43,8 @@ struct Evidence<'a> {
     record: &'a Excerpt,
     notes: Vec<(Note, f64)>,
     limit: f64,
+    /// When the limit was stated first: what was refused before was refused by another.
+    since: f64,
 }
 
 /// Every member, weighed by the hints; `None`: there are too few, or no member explains them.
@@ -62,6 +64,7 @@ impl<'a> Evidence<'a> {
         if same.len() < LEAST {
             return None;
         }
+        let since = same.last()?.t;
         let every = same.len().div_ceil(LOOKED_AT);
         let (mut now, mut before) = (record.sends.reader(), record.sends.reader());
         let blurred = |note: &&Note| {
@@ -70,7 +73,7 @@ impl<'a> Evidence<'a> {
         };
         let mut looked_at: Vec<&Note> = same.into_iter().step_by(every).collect();
         looked_at.reverse();
-        Some(Self { record, notes: looked_at.iter().map(blurred).collect(), limit })
+        Some(Self { record, notes: looked_at.iter().map(blurred).collect(), limit, since })
     }
 
     fn weigh(&self, mut predict: impl FnMut(&Note) -> Prediction) -> f64 {
@@ -186,7 +189,7 @@ impl<'a> Evidence<'a> {
         let close =
             |(note, blur): &&(Note, f64)| (note.used - at_notes(note).used).abs() <= 3.0 * blur;
         let close = self.notes.iter().filter(close).count() as f64;
-        let full = self.record.trips.iter().all(|trip| {
+        let full = self.record.trips.iter().filter(|trip| trip.t >= self.since).all(|trip| {
             let note = Note { t: trip.t, limit: self.limit, used: 0.0, reset: None };
             at_trips(&note).used >= FULL * self.limit
         });

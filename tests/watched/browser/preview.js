@@ -58,7 +58,9 @@ function draw(dashboard) {
       const custom = panel.fieldConfig.defaults.custom;
       const stacked = custom.stacking?.mode === "normal";
       const total = at.map(() => 0);
-      const lines = series.map((s, i) => {
+      // On a stack, what is nothing throughout would only hide what is below it.
+      const shown = stacked ? series.filter((s) => s.points.some(([, v]) => v > 0)) : series;
+      const lines = shown.map((s, i) => {
         const by = new Map(s.points);
         const fixed = property(panel, s.name, "color")?.fixedColor;
         const right = property(panel, s.name, "custom.axisPlacement") === "right";
@@ -67,14 +69,14 @@ function draw(dashboard) {
         const width = property(panel, s.name, "custom.lineWidth") ?? custom.lineWidth;
         const dash = property(panel, s.name, "custom.lineStyle")?.dash;
         const fill = stacked ? `${colour}55` : property(panel, s.name, "custom.fillOpacity") ? `${colour}26` : undefined;
-        return { name: s.name, values, right, hidden: property(panel, s.name, "custom.hideFrom")?.legend, option: { label: s.name, stroke: colour, width, dash, fill, scale: right ? "r" : "y", points: { show: false }, spanGaps: false } };
+        return { name: s.name, last: last(s.points), values, right, hidden: property(panel, s.name, "custom.hideFrom")?.legend, option: { label: s.name, stroke: colour, width, dash, fill, scale: right ? "r" : "y", points: { show: false }, spanGaps: false } };
       });
       const order = stacked ? lines.slice().reverse() : lines;
       const key = document.createElement("div");
       key.className = "legend";
-      for (const line of lines.filter((l) => !l.hidden)) { const dot = document.createElement("b"); dot.style.background = line.option.stroke; key.append(dot, `${line.name} ${unit(line.values.filter((v) => v != null).pop(), property(panel, line.name, "unit") || panel.fieldConfig.defaults.unit)}`); }
+      for (const line of lines.filter((l) => !l.hidden)) { const dot = document.createElement("b"); dot.style.background = line.option.stroke; key.append(dot, `${line.name} ${unit(line.last, property(panel, line.name, "unit") || panel.fieldConfig.defaults.unit)}`); }
       const kind = panel.fieldConfig.defaults.unit;
-      const axis = (scale, side, of) => ({ scale, side, stroke: "#8e8e99", grid: { stroke: "#25272e", show: scale !== "r" }, size: 62, values: (_, splits) => splits.map((v) => unit(v, of)) });
+      const axis = (scale, side, of) => ({ scale, side, stroke: "#8e8e99", grid: { stroke: "#25272e", show: scale !== "r" }, size: 74, values: (_, splits) => splits.map((v) => unit(v, of)) });
       const rightKind = property(panel, lines.find((l) => l.right)?.name ?? "", "unit") || "short";
       const axes = [{ stroke: "#8e8e99", grid: { stroke: "#25272e" } }, axis("y", 3, kind)];
       if (lines.some((l) => l.right)) axes.push(axis("r", 1, rightKind));
@@ -144,7 +146,7 @@ function draw(dashboard) {
   dashboard.panels.forEach((panel, i) => {
     if (!bodies[i]) return;
     const series = seriesOf(panel).filter((s) => s.points.some(([, v]) => !Number.isNaN(v)));
-    if (series.length === 0) { empty.push(panel.title); bodies[i].textContent = "No data"; return; }
+    if (series.length === 0) { empty.push(panel.title); bodies[i].textContent = panel.fieldConfig.defaults.noValue || "No data"; return; }
     kinds[panel.type](panel, bodies[i], series);
   });
   return { panels: dashboard.panels.length, empty };
