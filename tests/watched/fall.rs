@@ -19,7 +19,7 @@ fn times() -> Times {
     if std::env::var_os("PLIMSOLL_AS_SHIPPED").is_some() {
         return Times { fall_s: 120, return_s: 360, hurried: false };
     }
-    Times { fall_s: 35, return_s: 110, hurried: true }
+    Times { fall_s: 28, return_s: 112, hurried: true }
 }
 
 fn is(told: &Told, status: &str) -> bool {
@@ -40,7 +40,7 @@ fn a_limit_that_falls_wakes_somebody_and_one_that_stays_wakes_nobody() {
     let times = times();
     let (fall_s, return_s) = (f64::from(times.fall_s), f64::from(times.return_s));
     let world = World::start(times);
-    world.wait_until(fall_s - 25.0);
+    world.wait_until(fall_s - 20.0);
     assert_eq!(world.falling.metric("plimsoll_gate_epochs_total"), Some(0.0));
     steady_page(&world);
 
@@ -80,8 +80,9 @@ fn leads_somewhere(told: &Told) {
 fn nobody_is_woken_by_the_other(world: &World) {
     let sent = world.steady.metric("plimsoll_slots_sent_total").unwrap_or_default();
     assert!(sent > 4000.0, "it sent as long: {sent}");
-    // Not even an alert that waits to fire, in any evaluation so far.
-    let alerts = world.prometheus.query("count_over_time(ALERTS{namespace=\"steady\"}[1h])");
+    // In no evaluation so far. (A goodput over five minutes waits at a start, until there are five minutes.)
+    let fired = "count_over_time(ALERTS{namespace=\"steady\",alertstate=\"firing\"}[1h])";
+    let alerts = world.prometheus.query(fired);
     assert!(alerts.is_empty(), "{alerts:?}");
     let told = world.webhook.told();
     assert!(told.iter().all(|t| t.alert["labels"]["namespace"] == "falling"), "{told:?}");
@@ -132,9 +133,13 @@ fn fallen_page(world: &World) {
     let facts = &seen["facts"][0];
     let limit: f64 =
         facts["outputs"]["limit"].as_str().and_then(|t| t.parse().ok()).expect("a limit");
-    let estimate = world.falling.metric("plimsoll_estimate_rate").expect("an estimate");
-    assert!((limit - estimate).abs() < 1.5, "{limit} on the page, {estimate} in /metrics");
-    assert!((50.0..65.0).contains(&limit), "{limit}");
+    let estimate = |of: &str| {
+        let query = format!("{of}_over_time(plimsoll_estimate_rate{{namespace=\"falling\"}}[40s])");
+        world.prometheus.value(&query).expect("an estimate")
+    };
+    let known = estimate("min") - 0.1..=estimate("max") + 0.1;
+    assert!(known.contains(&limit), "{limit} on the page, {known:?} in /metrics");
+    assert!((45.0..65.0).contains(&limit), "{limit}");
     let events: Vec<&str> =
         facts["events"].as_array().expect("events").iter().filter_map(Value::as_str).collect();
     for wanted in
