@@ -105,7 +105,8 @@ impl Prometheus {
 
     /// A query over the past `seconds`, as the API answers it: one entry for each series.
     pub(crate) fn query_range(&self, expression: &str, seconds: f64, step_s: f64) -> Vec<Value> {
-        let end = unix_now_s();
+        // Whole seconds: what is asked one after the other falls on the same steps.
+        let end = unix_now_s().floor();
         let (start, end, step) = ((end - seconds).to_string(), end.to_string(), step_s.to_string());
         let parameters = [("query", expression), ("start", &start), ("end", &end), ("step", &step)];
         array(&self.ask("query_range", &parameters)["result"]).to_vec()

@@ -16,14 +16,15 @@ const WINDOW_S: f64 = 120.0;
 const STEP_S: f64 = 1.0;
 
 /// One picture for each dashboard, in target/watched.
-pub(crate) fn draw(prometheus: &Prometheus) {
+pub(crate) fn draw(prometheus: &Prometheus, instance: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/watched/browser/preview.js");
     for (_, mut dashboard) in dashboards() {
         let uid = dashboard["uid"].as_str().expect("a uid").to_owned();
         for panel in dashboard["panels"].as_array_mut().expect("panels") {
             let Some(targets) = panel["targets"].as_array_mut() else { continue };
             for target in targets {
-                let query = filled_in(target["expr"].as_str().expect("a query"));
+                let query = target["expr"].as_str().expect("a query");
+                let query = filled_in(&query.replace("$instance", instance));
                 target["result"] = json!(prometheus.query_range(&query, WINDOW_S, STEP_S));
             }
         }
