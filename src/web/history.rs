@@ -101,6 +101,9 @@ mod tests {
             uptime_seconds: at,
             state: RunState::Running,
             in_flight: 0,
+            paused: false,
+            caps: Vec::new(),
+            breakers: Vec::new(),
             streams: Vec::new(),
             gates: vec![GateStatus {
                 name: "g".to_owned(),

@@ -146,6 +146,8 @@ fn settings(api: u16) -> String {
         [state]
         file = "state.json"
         interval = "1s"
+        [safety]
+        messages_per_day = 1000000
         [policy]
         mode = "adaptive"
         # So that it finds out soon when the limit is back.

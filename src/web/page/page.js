@@ -184,7 +184,7 @@ function listen() {
     record.add(sampleOf(state.status));
     show();
   });
-  for (const kind of ["gate", "pace", "stream", "token", "reload", "drain"]) {
+  for (const kind of ["gate", "pace", "stream", "token", "reload", "drain", "breaker", "safety"]) {
     source.addEventListener(kind, (event) => happened(kind, JSON.parse(event.data)));
   }
 }

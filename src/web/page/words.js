@@ -35,6 +35,7 @@ export function story(status, gate, minute) {
   if (status.state !== "running") {
     return { tone: "warn", head: status.state === "drained" ? "Drained: nothing more is sent." : "Draining: nothing new is sent.", more: "" };
   }
+  if (status.paused) return { tone: "warn", head: "Everything is paused: nothing is sent until somebody resumes it.", more: "" };
   if (!gate) return { tone: "warn", head: "No stream is configured.", more: "" };
   const pace = gate.pace;
   const estimate = pace && pace.estimate;
@@ -97,6 +98,19 @@ export function told(kind, data) {
     if (data.change === "unavailable") return ["bad", `No token for ${data.credential}; next try at ${clock(data.retry_at)}`];
     if (data.change === "revoked") return ["warn", `The API refused the token of ${data.credential}`];
     return null;
+  }
+  if (kind === "breaker") {
+    if (data.change === "opened") return ["bad", `${data.domain} fails: ${data.failures} in a row; nothing is sent until ${clock(data.until)}`];
+    if (data.change === "half_open") return ["warn", `One request asks whether ${data.domain} is back`];
+    return data.change === "closed" ? ["good", `${data.domain} answers again, after ${duration(data.held_seconds)}`] : null;
+  }
+  if (kind === "safety") {
+    const who = data.stream === "*" ? "Everything" : `Stream ${data.stream}`;
+    if (data.change === "paused") return ["warn", `${who} is paused`];
+    if (data.change === "resumed") return ["good", `${who} is resumed`];
+    if (data.change === "cap_reached") return ["warn", `${who} has reached its cap of ${count(data.limit)} messages (${data.window})`];
+    if (data.change === "cap_freed") return ["good", `${who} is below its cap again (${data.window})`];
+    return ["", `${who} ${data.active ? "begins" : "ends"} its hours`];
   }
   if (kind === "drain") return ["warn", "Draining: nothing new is sent"];
   return null;
