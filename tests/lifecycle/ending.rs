@@ -66,3 +66,38 @@ fn a_signal_that_comes_with_the_first_breath_is_obeyed() {
     until("the reload", || reloads() == 2.0);
     assert!(daemon.process.ended().is_none());
 }
+
+#[test]
+fn a_run_is_held_against_its_thresholds() {
+    let world = World::new();
+    let api = world.api("");
+    let thresholds = "[run]\nthresholds = [\"failed<1\", \"throttled_ratio<0.002\"]\n";
+    world.write("plimsoll.toml", &(sending_to(&api.url) + thresholds + &stream("s", "100/s")));
+    let run = |more: &[&str]| {
+        let mut args = vec!["run", "--config.file", "plimsoll.toml", "--count", "40"];
+        args.extend(more);
+        world.run(&args)
+    };
+    let files = ["--summary.json", "kept.json", "--summary.junit", "kept.xml"];
+    let (code, log) = run(&files);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("✓ failed<1") && log.contains("✓ throttled_ratio<0.002"), "{log}");
+    let read = |name: &str| std::fs::read_to_string(world.path().join(name)).expect(name);
+    let summary: serde_json::Value = serde_json::from_str(&read("kept.json")).expect("JSON");
+    assert_eq!(summary["passed"], true, "{summary}");
+    assert_eq!(summary["attempts"]["outcomes"]["accepted"], 40, "{summary}");
+    assert!(summary["durations_seconds"]["response"]["p99"].as_f64() > Some(0.0), "{summary}");
+    assert!(
+        read("kept.xml").contains("tests=\"2\"") && read("kept.xml").contains("failures=\"0\"")
+    );
+
+    // Flags come instead of what the file says; what is not kept is told by an exit code of its own.
+    let (code, log) = run(&["--threshold", "accepted>=41", "--threshold", "response_max<1h"]);
+    assert_eq!(code, Some(99), "{log}");
+    assert!(log.contains("✗ accepted>=41") && log.contains("✓ response_max<1h"), "{log}");
+    assert!(log.contains("1 of 2 thresholds not kept") && !log.contains("failed<1"), "{log}");
+
+    let (code, log) = run(&["--threshold", "goodput>fast"]);
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("run.thresholds[0]: its value is not a rate"), "{log}");
+}
