@@ -232,7 +232,7 @@ mod tests {
             ("throttled_ratio<0.002", Measure::OutcomeRatio(Outcome::Throttled), Less, 0.002),
             ("failed_ratio <= 1%", Measure::OutcomeRatio(Outcome::Failed), AtMost, 0.01),
             ("response_p99<500ms", Measure::Quantile(Quantity::Response, 0.99), Less, 0.5),
-            ("delivery_p99.9<2s", Measure::Quantile(Quantity::Delivery, 0.999), Less, 2.0),
+            ("delivery_p99.9<2s", Measure::Quantile(Quantity::Delivery, 99.9 / 100.0), Less, 2.0),
             ("lateness_max<=5ms", Measure::Quantile(Quantity::Lateness, 1.0), AtMost, 0.005),
             ("goodput>95/s", Measure::Goodput, Greater, 95.0),
             ("sent_rate>=300/min", Measure::SentRate, AtLeast, 5.0),
