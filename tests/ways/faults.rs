@@ -60,7 +60,9 @@ fn a_target_that_half_closes_cuts_off_and_hangs_is_accounted_for() {
         }
     });
     let world = World::new();
-    let config = sending_to(&server.url) + "timeout = \"300ms\"\n" + &stream("s", "50/s");
+    let config = sending_to(&server.url)
+        + "timeout = \"300ms\"\n[breaker]\nfailures = 0\n"
+        + &stream("s", "50/s");
     let daemon = world.daemon(&config, &[]);
     for (fault, kind) in [(HALF_CLOSE, "transport"), (CUT, "transport"), (HANG, "timeout")] {
         let healthy = accepted.load(Ordering::SeqCst);
@@ -90,7 +92,9 @@ fn a_target_that_refuses_and_resets_and_comes_back_is_accounted_for() {
     let [port] = free_ports();
     let world = World::new();
     let url = format!("http://127.0.0.1:{port}");
-    let daemon = world.daemon(&(sending_to(&url) + &stream("s", "50/s")), &[]);
+    // Without the circuit breaker, which would spare such a server.
+    let config = sending_to(&url) + "[breaker]\nfailures = 0\n" + &stream("s", "50/s");
+    let daemon = world.daemon(&config, &[]);
     let errors = |kind| daemon.sum("plimsoll_errors_total", &[("kind", kind)]);
     until("refusals", || errors("connect") > 20.0);
     // A server that closes with the request still unread: the kernel resets the connection.
