@@ -131,21 +131,6 @@ fn hints_tell_the_limit_before_any_refusal() {
 }
 
 #[test]
-fn a_limit_that_is_declared_anew_is_not_contradicted_by_what_the_old_one_refused() {
-    let mut lab = Lab::new(Kind::SlidingLog { limit: 60, window: seconds(1) });
-    lab.hinted = true;
-    assert!(!lab.hold(80.0, 5.0), "refused");
-    lab.now += seconds(30);
-    assert!(lab.hold(40.0, 5.0));
-    let known = lab.fit().and_then(|found| found.estimate).expect("an estimate");
-    assert!((known.rate.value / 60.0 - 1.0).abs() < 0.05, "{known:?}");
-    lab.limiter.change(lab.now, Kind::SlidingLog { limit: 100, window: seconds(1) });
-    assert!(lab.hold(40.0, 10.0));
-    let known = lab.fit().and_then(|found| found.estimate).expect("an estimate");
-    assert!((known.rate.value / 100.0 - 1.0).abs() < 0.05, "{known:?}");
-}
-
-#[test]
 fn hints_that_nothing_explains_are_not_used() {
     let mut lab = Lab::new(Kind::SlidingLog { limit: 100, window: seconds(1) });
     for i in 0..400_u64 {
