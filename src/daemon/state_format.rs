@@ -109,6 +109,7 @@ struct EstimateText {
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum LimiterText {
     FixedWindow { limit: u64, window_s: f64 },
+    OnDemandWindow { limit: u64, window_s: f64 },
     SlidingLog { limit: u64, window_s: f64 },
     SlidingCounter { limit: u64, window_s: f64 },
     TokenBucket { rate: f64, burst: u64 },
@@ -294,6 +295,9 @@ impl LimiterText {
             Kind::FixedWindow { limit, window, .. } => {
                 Self::FixedWindow { limit, window_s: window.as_secs_f64() }
             }
+            Kind::OnDemandWindow { limit, window } => {
+                Self::OnDemandWindow { limit, window_s: window.as_secs_f64() }
+            }
             Kind::SlidingLog { limit, window } => {
                 Self::SlidingLog { limit, window_s: window.as_secs_f64() }
             }
@@ -313,6 +317,9 @@ impl LimiterText {
         Ok(match *self {
             Self::FixedWindow { limit, window_s } => {
                 Kind::FixedWindow { limit, window: span("window_s", window_s)?, phase }
+            }
+            Self::OnDemandWindow { limit, window_s } => {
+                Kind::OnDemandWindow { limit, window: span("window_s", window_s)? }
             }
             Self::SlidingLog { limit, window_s } => {
                 Kind::SlidingLog { limit, window: span("window_s", window_s)? }

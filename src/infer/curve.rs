@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 /// Counts below this are told apart exactly; above it, relatively.
 const TOLERANCE: f64 = 0.005;
 /// Half a millisecond of requests may be off: arrivals are not known more closely.
-const TOLERANCE_S: f64 = 0.0005;
+pub(super) const TOLERANCE_S: f64 = 0.0005;
 
 /// A point of the curve: at `t` seconds the `n`-th was counted.
 #[derive(Clone, Copy, Debug, PartialEq)]

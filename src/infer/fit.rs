@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use super::families::{self, Bounds, Latency};
 use super::grid;
+use super::limit::{LIMIT_RANGE, Limit};
 use super::record::Excerpt;
-use crate::model::{Estimate, EstimateSource, Interval, Kind, Moment, Rate};
+use super::summary::alike;
+use crate::model::{Kind, Rate};
 
 /// Windows that vendors like, in seconds, and how much of the prior they share.
 const ROUND: &[(f64, f64)] = &[
@@ -33,16 +35,17 @@ const UNROUND_STEPS: u32 = 48;
 const WINDOW_MIN: f64 = 0.05;
 const WINDOW_MAX: f64 = 300.0;
 /// The prior of each family.
-const FIXED: f64 = 0.3;
-const LOG: f64 = 0.25;
-const BUCKET: f64 = 0.35;
+const FIXED: f64 = 0.2;
+const ON_DEMAND: f64 = 0.15;
+const LOG: f64 = 0.2;
+const COUNTER: f64 = 0.05;
+const BUCKET: f64 = 0.3;
 const SPACED: f64 = 0.07;
 const CONCURRENT: f64 = 0.01;
+/// The shortest windows of counters that approximate, in seconds.
+pub(super) const COUNTED_LEAST: f64 = 1.0;
 /// How much likelier an inherited limiter is, as a logarithm.
 const INHERITED: f64 = 3.4;
-/// ln of the range that limits may lie in: the density of their prior over ln.
-const LIMIT_RANGE: f64 = 14.0;
-
 /// One limiter that may be it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member {
@@ -67,6 +70,36 @@ pub(super) fn window_candidates() -> impl Iterator<Item = (f64, f64, f64)> {
     ROUND.iter().map(|(window, share)| (*window, share.ln(), 0.0)).chain(unround)
 }
 
+/// The even rate that a limiter with windows admits for ever, if its limit is this: windows are longer by what jitter
+/// may bring together. A sliding counter admits one request less than it says: the last of them would have to come
+/// when the one before no longer weighs anything.
+pub(super) fn lasting(kind: &Kind, limit: f64, latency: &Latency) -> f64 {
+    let limit = match kind {
+        Kind::SlidingCounter { .. } => (limit - 1.0).max(0.5),
+        _ => limit,
+    };
+    limit / (kind.window().as_secs_f64() + latency.jitter_max)
+}
+
+/// Rates that vendors like, per second or per minute: these digits, and a power of ten.
+const LIKED: &[f64] = &[1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 9.0];
+/// How much of the prior they share.
+const LIKED_SHARE: f64 = 0.5;
+
+/// How much likelier a refill of this rate is than one that nobody likes, as a logarithm, for a cell of this width
+/// over the logarithm of the rate.
+fn ln_liked(rate: f64, width: f64) -> f64 {
+    let near = |rate: f64| {
+        let digits = 10.0_f64.powf(rate.log10().rem_euclid(1.0));
+        let off = |liked: &f64| (digits / liked).ln().abs().min((digits / liked / 10.0).ln().abs());
+        LIKED.iter().map(off).fold(f64::INFINITY, f64::min) <= width / 2.0
+    };
+    // So many of them in a decade of either unit, some of both.
+    let each = LIKED_SHARE / (2.0 * LIKED.len() as f64) * 10.0_f64.ln();
+    let liked = if near(rate) || near(rate * 60.0) { each / width } else { 0.0 };
+    (1.0 - LIKED_SHARE + liked).ln()
+}
+
 /// The even rate at which a bucket of few tokens is never found empty under jitter.
 pub(super) fn even(rate: f64, burst: f64, latency: &Latency) -> f64 {
     let spare = (burst - 1.0).max(0.0) / rate;
@@ -81,10 +114,6 @@ pub(super) struct Fit<'a> {
     /// Its kind and window are likelier than the prior has it.
     pub(super) inherited: Option<Kind>,
 }
-
-/// A record of one limit has, as a rule, a member of at least this weight, less so much for each trip
-/// beyond the second.
-const CONTRADICTED: (f64, f64) = (-23.5, 1.0);
 
 impl Fit<'_> {
     /// Every member, weighed. `None`: nothing to weigh them by.
@@ -106,35 +135,60 @@ impl Fit<'_> {
 
     fn windows(&self, members: &mut Vec<Member>) {
         let candidates: Vec<_> = window_candidates().collect();
-        self.logs(&candidates, members);
-        self.fixed(&candidates, members);
+        let sliding = |limit, window| Kind::SlidingLog { limit, window };
+        self.anywhere(&candidates, LOG, families::sliding, sliding, members);
+        let on_demand = |limit, window| Kind::OnDemandWindow { limit, window };
+        // Nobody counts on demand or by two windows over less than a second.
+        let long: Vec<_> = candidates.iter().copied().filter(|c| c.0 >= COUNTED_LEAST).collect();
+        self.anywhere(&long, ON_DEMAND, families::on_demand, on_demand, members);
+        let fixed = |limit, window, phase| Kind::FixedWindow { limit, window, phase };
+        let whole = Limit::whole as fn(&Bounds) -> Limit;
+        self.phased(&candidates, FIXED, (families::fixed, whole), fixed, members);
+        let counter = |limit, window, phase| Kind::SlidingCounter { limit, window, phase };
+        let fractioned = Limit::fractioned as fn(&Bounds) -> Limit;
+        self.phased(&long, COUNTER, (families::counter, fractioned), counter, members);
     }
 
-    fn logs(&self, candidates: &[(f64, f64, f64)], members: &mut Vec<Member>) {
+    /// Limiters whose windows are as long as one of the candidates and have no phase.
+    fn anywhere(
+        &self,
+        candidates: &[(f64, f64, f64)],
+        prior: f64,
+        bounds: impl Fn(&Excerpt, &Latency, f64) -> Bounds,
+        kind: impl Fn(u64, Duration) -> Kind,
+        members: &mut Vec<Member>,
+    ) {
         for &(window, share, step) in candidates {
             let levels: &[u32] = if step > 0.0 { &[1, 8, 8] } else { &[1] };
-            let cells = grid::refine(window.ln(), step, levels, 3, |x, step| {
-                let mut bounds = families::sliding(self.record, &self.latency, x.exp());
+            let cells = grid::refine(window.ln(), step, levels, 4, |x, step| {
+                let mut bounds = bounds(self.record, &self.latency, x.exp());
                 bounds.soften(bounds.floor * step / 4.0);
                 Limit::whole(&bounds)
             });
             for cell in cells {
-                let weight = share + LOG.ln() + cell.share;
-                self.window_members(cell.at.exp(), None, &cell.found, weight, members);
+                let weight = share + prior.ln() + cell.share;
+                self.window_members(cell.at.exp(), &cell.found, weight, &kind, members);
             }
         }
     }
 
-    /// Fixed windows: their phase is searched for first roughly and for all of them, then closely
-    /// for those that may be it.
-    fn fixed(&self, candidates: &[(f64, f64, f64)], members: &mut Vec<Member>) {
+    /// Limiters whose windows begin at fixed times: their phase is searched for first roughly and for all of
+    /// them, then closely for those that may be it.
+    fn phased(
+        &self,
+        candidates: &[(f64, f64, f64)],
+        prior: f64,
+        (bounds, limit): (impl Fn(&Excerpt, &Latency, f64, f64) -> Bounds, fn(&Bounds) -> Limit),
+        kind: impl Fn(u64, Duration, Duration) -> Kind,
+        members: &mut Vec<Member>,
+    ) {
         const COARSE: u32 = 24;
         let rate = self.record.trips.iter().map(|trip| trip.rate).fold(0.0, f64::max);
         let search = |window: f64, levels: &[u32]| {
             grid::refine(window / 2.0, window, levels, 6, |phase, step| {
-                let mut bounds = families::fixed(self.record, &self.latency, window, phase);
+                let mut bounds = bounds(self.record, &self.latency, window, phase);
                 bounds.soften(rate * step / 3.0);
-                Limit::whole(&bounds)
+                limit(&bounds)
             })
         };
         let rough: Vec<f64> = candidates
@@ -149,8 +203,11 @@ impl Fit<'_> {
             candidates.iter().zip(&rough).filter(|(_, weight)| **weight > best - 8.0)
         {
             for cell in search(window, &[COARSE, 8, 8]) {
-                let weight = share + FIXED.ln() + cell.share;
-                self.window_members(window, Some(cell.at), &cell.found, weight, members);
+                let phase = Duration::try_from_secs_f64(cell.at.rem_euclid(window));
+                let phase = phase.unwrap_or_default();
+                let weight = share + prior.ln() + cell.share;
+                let kind = |limit, window| kind(limit, window, phase);
+                self.window_members(window, &cell.found, weight, kind, members);
             }
         }
     }
@@ -158,21 +215,20 @@ impl Fit<'_> {
     fn window_members(
         &self,
         window: f64,
-        phase: Option<f64>,
         limit: &Limit,
         weight: f64,
+        kind: impl Fn(u64, Duration) -> Kind,
         members: &mut Vec<Member>,
     ) {
         let Ok(length) = Duration::try_from_secs_f64(window) else { return };
-        let phase = phase.and_then(|p| Duration::try_from_secs_f64(p.rem_euclid(window)).ok());
-        let lasting = window + self.latency.jitter_max;
         for point in &limit.points {
-            let whole = point.value.round().max(1.0) as u64;
-            let kind = match phase {
-                None => Kind::SlidingLog { limit: whole, window: length },
-                Some(phase) => Kind::FixedWindow { limit: whole, window: length, phase },
-            };
-            let (rate, spread) = (point.value / lasting, point.spread / lasting);
+            let kind = kind(point.value.round().max(1.0) as u64, length);
+            // Where one of so few begins is not known well enough; and a bucket tells the same.
+            if matches!(kind, Kind::OnDemandWindow { limit: 0..3, .. }) {
+                continue;
+            }
+            let rate = lasting(&kind, point.value, &self.latency);
+            let spread = point.spread / window;
             members.push(Member { kind, rate, spread, weight: weight + point.weight });
         }
     }
@@ -195,6 +251,7 @@ impl Fit<'_> {
             // Bursts of more than a minute's worth are rare, and the longer the rarer.
             let rare = -4.0 * (cell.found.value / rate / 60.0).max(1.0).ln();
             let share = BUCKET.ln() + (range / LIMIT_RANGE).ln() + cell.share;
+            let share = share + ln_liked(rate, cell.width);
             let weight = share + rare + cell.found.weight;
             members.extend(self.bucket_member(rate, cell.width, &cell.found, weight));
         }
@@ -246,199 +303,4 @@ impl Fit<'_> {
         let spread = limit.value / answer * 0.01;
         members.push(Member { kind, rate: limit.value / answer, spread, weight });
     }
-}
-
-/// A member's limit, given its bounds.
-pub(super) struct Limit {
-    /// The mean of the limits that the record allows.
-    pub(super) value: f64,
-    /// Logarithm of their prior mass.
-    pub(super) weight: f64,
-    /// The whole numbers among them that matter; or all of them together.
-    points: Vec<LimitPoint>,
-}
-
-struct LimitPoint {
-    value: f64,
-    spread: f64,
-    weight: f64,
-}
-
-impl Limit {
-    /// A whole number of requests.
-    fn whole(bounds: &Bounds) -> Self {
-        Self::weigh(
-            bounds,
-            bounds.floor,
-            (bounds.roof() - 1.0).min(bounds.floor * 20.0),
-            0.5,
-            |_| 1.0,
-        )
-    }
-
-    /// Any number of tokens; one second's worth of the refill is what vendors like.
-    fn real(bounds: &Bounds, rate: f64) -> Self {
-        const LIKED: f64 = 0.3;
-        let liked = rate.max(1.0);
-        let width = 0.5 + 0.005 * liked;
-        let prior = move |limit: f64| {
-            let z = (limit - liked) / width;
-            // Against the density of all others, which is 1 / limit over the range.
-            (1.0 - LIKED) + LIKED * (-z * z / 2.0).exp() / width / 2.5 * limit * LIMIT_RANGE
-        };
-        Self::weigh(bounds, bounds.floor, bounds.roof().min(bounds.floor * 20.0), 0.0, prior)
-    }
-
-    fn weigh(bounds: &Bounds, a: f64, b: f64, half: f64, prior: impl Fn(f64) -> f64) -> Self {
-        const STEPS: u32 = 32;
-        let blur = bounds.blur();
-        let (mut low, mut high) =
-            ((a.min(b) - 3.0 * blur - half).max(0.5), a.max(b) + 3.0 * blur + half);
-        if half > 0.0 && high - low < f64::from(STEPS) - 2.0 {
-            // Whole numbers, each in the middle of a step.
-            low = low.floor() + 0.5;
-            high = low + f64::from(STEPS);
-        }
-        let step = (high - low) / f64::from(STEPS);
-        let (mut sum, mut first, mut second) = (0.0, 0.0, 0.0);
-        let mut weights = [0.0; STEPS as usize];
-        for (i, weight) in weights.iter_mut().enumerate() {
-            let limit = low + step * (i as f64 + 0.5);
-            *weight = ln_phi((limit - bounds.floor + half) / blur)
-                * bounds.witnesses.clamp(1.0, 8.0)
-                + (prior(limit) * step / limit / LIMIT_RANGE).ln();
-            *weight += bounds.steady.as_ref().map_or(0.0, |s| s.ln_admitted(limit));
-            for (roof, blur) in &bounds.roofs {
-                *weight += ln_phi((roof - limit - half) / blur);
-            }
-        }
-        let best = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        for (i, weight) in weights.iter().enumerate() {
-            let limit = low + step * (i as f64 + 0.5);
-            let w = (weight - best).exp();
-            sum += w;
-            first += w * limit;
-            second += w * limit * limit;
-        }
-        let (value, weight) = (first / sum, best + sum.ln());
-        let spread = (second / sum - value * value).max(0.0).sqrt();
-        // Of few whole numbers, each is a limit of its own: there is nothing between them.
-        let points = if half > 0.0 && step == 1.0 && spread < 1.0 {
-            let matter = weights.iter().enumerate().filter(|(_, w)| **w > weight - 4.0);
-            matter
-                .map(|(i, w)| LimitPoint { value: low + i as f64 + 0.5, spread: 0.05, weight: *w })
-                .collect()
-        } else {
-            vec![LimitPoint { value, spread, weight }]
-        };
-        Self { value, weight, points }
-    }
-}
-
-/// Logarithm of the normal distribution function, good to a percent and far into the tail.
-fn ln_phi(z: f64) -> f64 {
-    if z > 6.0 {
-        return 0.0;
-    }
-    if z < -6.0 {
-        return -z * z / 2.0 - (-z).ln() - 0.92;
-    }
-    // Abramowitz and Stegun 26.2.17.
-    let t = 1.0 / (1.0 + 0.231_641_9 * z.abs());
-    let poly = t
-        * (0.319_381_53
-            + t * (-0.356_563_782
-                + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
-    let tail = (-z * z / 2.0).exp() * 0.398_942_28 * poly;
-    (if z >= 0.0 { 1.0 - tail } else { tail }).max(1e-12).ln()
-}
-
-/// Whether two limiters differ in their numbers alone, as a limit does before and after a vendor has
-/// raised it.
-fn alike(a: &Kind, b: &Kind) -> bool {
-    let close = |a: f64, b: f64| (a / b - 1.0).abs() < 0.02;
-    match (a, b) {
-        (Kind::FixedWindow { window: a, .. }, Kind::FixedWindow { window: b, .. })
-        | (Kind::SlidingLog { window: a, .. }, Kind::SlidingLog { window: b, .. })
-        | (Kind::SlidingCounter { window: a, .. }, Kind::SlidingCounter { window: b, .. }) => {
-            close(a.as_secs_f64(), b.as_secs_f64())
-        }
-        (Kind::TokenBucket { rate, burst }, Kind::TokenBucket { rate: was, burst: had }) => {
-            let seconds = |burst: u64, rate: Rate| burst as f64 / rate.per_second();
-            burst == had || close(seconds(*burst, *rate), seconds(*had, *was))
-        }
-        (Kind::Concurrency { .. }, Kind::Concurrency { .. }) => true,
-        _ => false,
-    }
-}
-
-/// What the members say together. `None`: the best of them contradicts the record.
-pub(super) fn summary(
-    members: &[Member],
-    latency: &Latency,
-    source: EstimateSource,
-    throttles: u32,
-    at: Moment,
-) -> Option<Estimate> {
-    let best = members.iter().map(|m| m.weight).fold(f64::NEG_INFINITY, f64::max);
-    if !best.is_finite() {
-        return None;
-    }
-    let total: f64 = members.iter().map(|m| (m.weight - best).exp()).sum();
-    let share = |m: &Member| (m.weight - best).exp() / total;
-    let mut points: Vec<(f64, f64)> = members
-        .iter()
-        .flat_map(|m| {
-            let third = share(m) / 3.0;
-            [-1.22, 0.0, 1.22].map(|z| (m.rate + z * m.spread, third))
-        })
-        .filter(|(rate, _)| *rate > 0.0)
-        .collect();
-    points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let quantile = |q: f64| {
-        let mut sum = 0.0;
-        points.iter().find(|(_, w)| {
-            sum += w;
-            sum >= q
-        })
-    };
-    let value = quantile(0.5)?.0;
-    let kinds = kind_shares(members, share);
-    let (kind, confidence) = kinds.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let likeliest = members
-        .iter()
-        .filter(|m| m.kind.as_str() == kind)
-        .max_by(|a, b| a.weight.total_cmp(&b.weight))?;
-    Some(Estimate {
-        rate: Interval {
-            value,
-            low: quantile(0.025)?.0,
-            high: quantile(0.975).map_or(value, |p| p.0),
-        },
-        cautious: quantile(0.1)?.0,
-        limiter: likeliest.kind,
-        confidence,
-        jitter: Duration::try_from_secs_f64(latency.jitter_max).unwrap_or_default(),
-        source,
-        throttles,
-        at,
-    })
-}
-
-fn kind_shares(members: &[Member], share: impl Fn(&Member) -> f64) -> Vec<(&'static str, f64)> {
-    let mut kinds: Vec<(&'static str, f64)> = Vec::new();
-    for m in members {
-        let name = m.kind.as_str();
-        match kinds.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, sum)) => *sum += share(m),
-            None => kinds.push((name, share(m))),
-        }
-    }
-    kinds
-}
-
-/// Whether no single limit explains a record with so many trips.
-pub(super) fn contradicted(members: &[Member], trips: usize) -> bool {
-    let best = members.iter().map(|m| m.weight).fold(f64::NEG_INFINITY, f64::max);
-    best < CONTRADICTED.0 - CONTRADICTED.1 * (trips as f64 - 2.0)
 }

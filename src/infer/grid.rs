@@ -1,6 +1,6 @@
 //! A grid that is refined where it matters.
 
-use super::fit::Limit;
+use super::limit::Limit;
 
 /// What a cell was found to be worth.
 pub(super) trait Worth {
@@ -66,18 +66,22 @@ pub(super) fn refine<T: Worth>(
 /// Weights this far below the best do not matter.
 const MATTERS: f64 = 7.0;
 
-/// Drops cells that do not matter, and so many of the others, evenly, that no more than `kept` are left:
-/// those stand for the dropped ones, too.
+/// Keeps about so many of the cells that matter, the heavier the likelier (systematic sampling): each of them stands
+/// for as much of the whole as any other.
 fn thin<T: Worth>(cells: &mut Vec<Cell<T>>, kept: usize) {
     let best = cells.iter().map(|c| c.found.weight()).fold(f64::NEG_INFINITY, f64::max);
     cells.retain(|c| c.found.weight() > best - MATTERS);
-    let every = cells.len().div_ceil(kept);
-    if every > 1 {
-        let mut index = 0;
-        cells.retain(|_| {
-            index += 1;
-            index % every == every / 2
-        });
-        cells.iter_mut().for_each(|c| c.share += (every as f64).ln());
+    if cells.len() <= kept {
+        return;
     }
+    let mass = |c: &Cell<T>| (c.found.weight() - best).exp();
+    let each = cells.iter().map(mass).sum::<f64>() / kept as f64;
+    let (mut passed, mut marks) = (0.0, 0.5);
+    cells.retain_mut(|c| {
+        passed += mass(c);
+        let times = (passed / each - marks).ceil().max(0.0);
+        marks += times;
+        c.share += (times * each / mass(c)).ln();
+        times > 0.0
+    });
 }

@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use super::curve::Point;
-use super::families::{self, Latency, Missing};
-use super::fit::{Member, even, window_candidates};
+use super::families::{self, Latency, Missing, OnDemand};
+use super::fit::{COUNTED_LEAST, Member, even, lasting, window_candidates};
 use super::grid;
-use super::record::{Excerpt, Note};
+use super::limit::ln_phi;
+use super::record::{Excerpt, Note, Trip};
 use super::track::Reader;
 use crate::model::{Kind, Rate};
 
@@ -25,6 +26,8 @@ const ODD_USED: f64 = 0.02;
 const ODD_RESET: f64 = 0.3;
 /// If the best member predicts fewer hints than this share, the hints describe something else.
 const EXPLAINED: f64 = 0.7;
+/// How closely what is used at a refusal can be predicted, but for jitter.
+const REFUSED_BLUR: f64 = 0.3;
 /// A refusal with less than this share of the limit used contradicts what hints say of it.
 const FULL: f64 = 0.85;
 
@@ -38,27 +41,27 @@ struct Prediction {
 /// Says what is used at each of some notes, in order of time.
 type Predictor<'a> = Box<dyn FnMut(&Note) -> Prediction + 'a>;
 
-/// The notes that agree on the limit, and how closely each can be predicted.
-struct Evidence<'a> {
-    record: &'a Excerpt,
-    notes: Vec<(Note, f64)>,
-    limit: f64,
-    /// When the limit was stated first: what was refused before was refused by another.
-    since: f64,
+/// A note, how closely what is used can be predicted, and the rate at which requests were admitted then.
+struct Looked {
+    note: Note,
+    blur: f64,
+    rate: f64,
 }
 
-/// Every member, weighed by the hints; `None`: there are too few, or no member explains them.
-pub(super) fn members(record: &Excerpt, latency: &Latency) -> Option<Vec<Member>> {
-    let evidence = Evidence::of(record, latency)?;
-    let mut found = Vec::new();
-    evidence.windows(latency, &mut found);
-    evidence.buckets(latency, &mut found);
-    let best = found.iter().max_by(|a, b| a.weight.total_cmp(&b.weight))?;
-    evidence.is_explained_by(&best.kind).then_some(found)
+/// The notes that agree on the limit, and how closely each can be predicted.
+pub(super) struct Evidence<'a> {
+    record: &'a Excerpt,
+    notes: Vec<Looked>,
+    limit: f64,
+    /// Refusals since the limit was stated first, as questions to a member: what was refused before was refused by
+    /// another.
+    trips: Vec<(Trip, Note)>,
+    jitter: f64,
 }
 
 impl<'a> Evidence<'a> {
-    fn of(record: &'a Excerpt, latency: &Latency) -> Option<Self> {
+    /// `None`: there are too few.
+    pub(super) fn of(record: &'a Excerpt, latency: &Latency) -> Option<Self> {
         let limit = record.notes.last()?.limit;
         let same: Vec<&Note> = record.notes.iter().rev().take_while(|n| n.limit == limit).collect();
         if same.len() < LEAST {
@@ -69,16 +72,55 @@ impl<'a> Evidence<'a> {
         let (mut now, mut before) = (record.sends.reader(), record.sends.reader());
         let blurred = |note: &&Note| {
             let rate = (now.at(note.t) - before.at(note.t - 0.5)) / 0.5;
-            (**note, 0.6 + rate * latency.jitter * 2.0)
+            Looked { note: **note, blur: 0.6 + rate * latency.jitter * 2.0, rate }
         };
         let mut looked_at: Vec<&Note> = same.into_iter().step_by(every).collect();
         looked_at.reverse();
-        Some(Self { record, notes: looked_at.iter().map(blurred).collect(), limit, since })
+        let asked = |trip: &Trip| (*trip, Note { t: trip.t, limit, used: 0.0, reset: None });
+        Some(Self {
+            record,
+            notes: looked_at.iter().map(blurred).collect(),
+            limit,
+            trips: record.trips.iter().filter(|trip| trip.t >= since).map(asked).collect(),
+            jitter: latency.jitter,
+        })
     }
 
-    fn weigh(&self, mut predict: impl FnMut(&Note) -> Prediction) -> f64 {
-        self.notes.iter().map(|(note, blur)| self.one(note, *blur, predict(note))).sum::<f64>()
-            * WORTH
+    /// Every member, weighed by the hints; `None`: no member explains them.
+    pub(super) fn members(&self, latency: &Latency) -> Option<Vec<Member>> {
+        let mut found = Vec::new();
+        self.windows(latency, &mut found);
+        self.buckets(latency, &mut found);
+        let best = found.iter().max_by(|a, b| a.weight.total_cmp(&b.weight))?;
+        self.is_explained_by(&best.kind).then_some(found)
+    }
+
+    fn weigh<P: FnMut(&Note) -> Prediction>(&self, predictor: impl Fn() -> P) -> f64 {
+        self.weigh_within(0.0, predictor)
+    }
+
+    /// For a member that stands for others, whose windows begin up to `span` seconds from its own.
+    fn weigh_within<P: FnMut(&Note) -> Prediction>(
+        &self,
+        span: f64,
+        predictor: impl Fn() -> P,
+    ) -> f64 {
+        let mut predict = predictor();
+        let one = |Looked { note, blur, rate }: &Looked| {
+            self.one(note, blur + rate * span / 2.0, predict(note))
+        };
+        let notes = self.notes.iter().map(one).sum::<f64>() * WORTH;
+        notes + self.ln_refused(span, predictor())
+    }
+
+    /// Logarithm of the probability that the refusals came where a member has none left.
+    fn ln_refused(&self, span: f64, mut predict: impl FnMut(&Note) -> Prediction) -> f64 {
+        let one = |(trip, note): &(Trip, Note)| {
+            let blur = REFUSED_BLUR + trip.rate * (self.jitter * 2.0 + span / 2.0);
+            // A member has no better reason for a refusal than that.
+            ln_phi((predict(note).used + 0.5 - self.limit) / blur).max(ODD_USED.ln())
+        };
+        self.trips.iter().map(one).sum()
     }
 
     fn one(&self, note: &Note, blur: f64, predicted: Prediction) -> f64 {
@@ -89,33 +131,59 @@ impl<'a> Evidence<'a> {
     }
 
     fn windows(&self, latency: &Latency, members: &mut Vec<Member>) {
-        let lasting = |window: f64| self.limit / (window + latency.jitter_max);
-        for (window, share, step) in window_candidates() {
-            let levels: &[u32] = if step > 0.0 { &[1, 8, 8] } else { &[1] };
-            let log = |x: f64, _: f64| grid::Weighed(self.weigh(self.sliding(x.exp())));
-            for cell in grid::refine(window.ln(), step, levels, 3, log) {
-                let window = cell.at.exp();
-                let Ok(length) = Duration::try_from_secs_f64(window) else { continue };
-                members.push(Member {
-                    kind: Kind::SlidingLog { limit: self.limit as u64, window: length },
-                    rate: lasting(window),
-                    spread: lasting(window) * cell.width / 3.5,
-                    weight: share + cell.share + cell.found.0,
-                });
+        let limit = self.limit as u64;
+        let mut add = |kind: Kind, spread: f64, weight: f64| {
+            let rate = lasting(&kind, self.limit, latency);
+            members.push(Member { kind, rate, spread: rate * spread, weight });
+        };
+        for candidate in window_candidates() {
+            let log = |window| Kind::SlidingLog { limit, window };
+            self.anywhere(candidate, |window| self.sliding(window), log, &mut add);
+            let fixed = |window, phase| Kind::FixedWindow { limit, window, phase };
+            self.phased(candidate, |window, phase| self.fixed(window, phase), fixed, &mut add);
+            if candidate.0 < COUNTED_LEAST {
+                continue;
             }
-            let fixed = |phase: f64, _: f64| grid::Weighed(self.weigh(self.fixed(window, phase)));
-            let spread = if step > 0.0 { step / 3.5 } else { 1e-4 };
-            for cell in grid::refine(window / 2.0, window, &[24, 6], 4, fixed) {
-                let Ok(length) = Duration::try_from_secs_f64(window) else { continue };
-                let phase =
-                    Duration::try_from_secs_f64(cell.at.rem_euclid(window)).unwrap_or_default();
-                members.push(Member {
-                    kind: Kind::FixedWindow { limit: self.limit as u64, window: length, phase },
-                    rate: lasting(window),
-                    spread: lasting(window) * spread,
-                    weight: share + cell.share + cell.found.0,
-                });
-            }
+            let on_demand = |window| Kind::OnDemandWindow { limit, window };
+            self.anywhere(candidate, |window| self.on_demand(window), on_demand, &mut add);
+            let counter = |window, phase| Kind::SlidingCounter { limit, window, phase };
+            self.phased(candidate, |window, phase| self.counter(window, phase), counter, &mut add);
+        }
+    }
+
+    /// Limiters whose windows have no phase; tells `add` each, how far it is from the next, and its weight.
+    fn anywhere<P: FnMut(&Note) -> Prediction>(
+        &self,
+        (window, share, step): (f64, f64, f64),
+        predictor: impl Fn(f64) -> P,
+        kind: impl Fn(Duration) -> Kind,
+        mut add: impl FnMut(Kind, f64, f64),
+    ) {
+        let levels: &[u32] = if step > 0.0 { &[1, 8, 8] } else { &[1] };
+        let weigh = |x: f64, _: f64| grid::Weighed(self.weigh(|| predictor(x.exp())));
+        for cell in grid::refine(window.ln(), step, levels, 3, weigh) {
+            let Ok(window) = Duration::try_from_secs_f64(cell.at.exp()) else { continue };
+            add(kind(window), cell.width / 3.5, share + cell.share + cell.found.0);
+        }
+    }
+
+    /// The same for limiters whose windows begin at fixed times.
+    fn phased<P: FnMut(&Note) -> Prediction>(
+        &self,
+        (window, share, step): (f64, f64, f64),
+        predictor: impl Fn(f64, f64) -> P,
+        kind: impl Fn(Duration, Duration) -> Kind,
+        mut add: impl FnMut(Kind, f64, f64),
+    ) {
+        let Ok(length) = Duration::try_from_secs_f64(window) else { return };
+        let spread = if step > 0.0 { step / 3.5 } else { 1e-4 };
+        let weigh = |phase: f64, step: f64| {
+            grid::Weighed(self.weigh_within(step / 2.0, || predictor(window, phase)))
+        };
+        for cell in grid::refine(window / 2.0, window, &[24, 6, 6, 6], 4, weigh) {
+            let phase = Duration::try_from_secs_f64(cell.at.rem_euclid(window));
+            let weight = share + cell.share + cell.found.0;
+            add(kind(length, phase.unwrap_or_default()), spread, weight);
         }
     }
 
@@ -123,7 +191,7 @@ impl<'a> Evidence<'a> {
     fn buckets(&self, latency: &Latency, members: &mut Vec<Member>) {
         let range = 1e4_f64.ln();
         let middle = self.limit.max(1.0).ln();
-        let weigh = |x: f64, _: f64| grid::Weighed(self.weigh(self.bucket(x.exp())));
+        let weigh = |x: f64, _: f64| grid::Weighed(self.weigh(|| self.bucket(x.exp())));
         for cell in grid::refine(middle, range, &[160, 6, 6], 8, weigh) {
             let rate = cell.at.exp();
             let Some(refill) = Rate::from_per_second(rate) else { continue };
@@ -152,6 +220,39 @@ impl<'a> Evidence<'a> {
         }
     }
 
+    fn counter(&self, window: f64, phase: f64) -> impl FnMut(&Note) -> Prediction + use<'a> {
+        let (mut now, mut edge): (Reader<'a>, Reader<'a>) =
+            (self.record.sends.reader(), self.record.sends.reader());
+        move |note| {
+            let used = families::counted(&mut now, &mut edge, note.t, window, phase).ceil();
+            let end = families::window_begin(note.t, window, phase) + window;
+            Prediction { used, reset: end - note.t }
+        }
+    }
+
+    fn on_demand(&self, window: f64) -> impl FnMut(&Note) -> Prediction + use<'a> {
+        let points = self.record.sends.points();
+        let mut windows = OnDemand::new(window, points.first().is_none_or(|start| start.n < 1.0));
+        let mut pieces = points.windows(2).peekable();
+        let mut from = points.first().copied();
+        let mut here = self.record.sends.reader();
+        move |note| {
+            while let Some(piece) = pieces.next_if(|piece| piece[1].t <= note.t) {
+                windows.advance(from.unwrap_or(piece[0]), piece[1], |_, _| ());
+                from = Some(piece[1]);
+            }
+            // The rest of the way, as far as the note; the piece goes on from there.
+            let n = here.at(note.t);
+            if let Some(start) = from.filter(|start| n > start.n) {
+                let to = Point { t: note.t, n };
+                windows.advance(start, to, |_, _| ());
+                from = Some(to);
+            }
+            let (used, end) = windows.used(note.t, n);
+            Prediction { used, reset: end - note.t }
+        }
+    }
+
     fn bucket(&self, rate: f64) -> impl FnMut(&Note) -> Prediction + use<'a> {
         let points = self.record.sends.points();
         let mut missing = points.first().map(|start| Missing::from(*start, rate));
@@ -173,26 +274,39 @@ impl<'a> Evidence<'a> {
             Kind::FixedWindow { window, phase, .. } => {
                 Box::new(self.fixed(window.as_secs_f64(), phase.as_secs_f64()))
             }
+            Kind::OnDemandWindow { window, .. } => Box::new(self.on_demand(window.as_secs_f64())),
+            Kind::SlidingCounter { window, phase, .. } => {
+                Box::new(self.counter(window.as_secs_f64(), phase.as_secs_f64()))
+            }
             Kind::TokenBucket { rate, .. } => Box::new(self.bucket(rate.per_second())),
-            Kind::SlidingCounter { .. } | Kind::Queue { .. } | Kind::Concurrency { .. } => {
+            Kind::Queue { .. } | Kind::Concurrency { .. } => {
                 return None;
             }
         })
     }
 
-    /// Whether a member predicts most of the hints, and no refusal came while it had plenty left.
-    fn is_explained_by(&self, kind: &Kind) -> bool {
+    /// Whether a limiter says the same limit and predicts most of the hints, and no refusal came while it had
+    /// plenty left.
+    pub(super) fn is_explained_by(&self, kind: &Kind) -> bool {
+        let (Kind::FixedWindow { limit, .. }
+        | Kind::OnDemandWindow { limit, .. }
+        | Kind::SlidingLog { limit, .. }
+        | Kind::SlidingCounter { limit, .. }
+        | Kind::TokenBucket { burst: limit, .. }
+        | Kind::Queue { depth: limit, .. }
+        | Kind::Concurrency { limit }) = *kind;
+        if limit != self.limit as u64 {
+            return false;
+        }
         let (Some(mut at_notes), Some(mut at_trips)) = (self.predictor(kind), self.predictor(kind))
         else {
             return false;
         };
-        let close =
-            |(note, blur): &&(Note, f64)| (note.used - at_notes(note).used).abs() <= 3.0 * blur;
+        let close = |looked: &&Looked| {
+            (looked.note.used - at_notes(&looked.note).used).abs() <= 3.0 * looked.blur
+        };
         let close = self.notes.iter().filter(close).count() as f64;
-        let full = self.record.trips.iter().filter(|trip| trip.t >= self.since).all(|trip| {
-            let note = Note { t: trip.t, limit: self.limit, used: 0.0, reset: None };
-            at_trips(&note).used >= FULL * self.limit
-        });
+        let full = self.trips.iter().all(|(_, asked)| at_trips(asked).used >= FULL * self.limit);
         full && close >= EXPLAINED * self.notes.len() as f64
     }
 }

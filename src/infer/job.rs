@@ -1,9 +1,10 @@
 //! A fit to be computed: the record as it was, apart from everything else.
 
 use super::families::Latency;
-use super::fit::{Fit, contradicted, summary};
-use super::hinted;
+use super::fit::Fit;
+use super::hinted::Evidence;
 use super::record::Record;
+use super::summary::{contradicted, summary};
 use crate::model::{Estimate, EstimateSource, Kind, Moment};
 
 /// How long before a trip matters, in seconds.
@@ -19,8 +20,8 @@ pub struct Job {
     latency: Latency,
     /// The limiter that was believed in before the limit changed: its kind and window stay likely.
     inherited: Option<Kind>,
-    /// What is believed now.
-    believed: Option<Kind>,
+    /// What is believed now, if firmly.
+    believed: Option<Estimate>,
     /// Where the record begins that matters.
     since: f64,
     /// A refusal calls for the fit, and not hints alone.
@@ -44,7 +45,7 @@ impl Job {
         record: Record,
         latency: Latency,
         inherited: Option<Kind>,
-        believed: Option<Kind>,
+        believed: Option<Estimate>,
         tripped: bool,
         at: Moment,
     ) -> Self {
@@ -64,10 +65,22 @@ impl Job {
     fn hinted(&self) -> Option<Found> {
         let since = self.record.notes.first()?.t - REACH_S;
         let record = self.record.excerpt(since);
-        let members = hinted::members(&record, &self.latency)?;
+        let evidence = Evidence::of(&record, &self.latency)?;
+        let members = evidence.members(&self.latency)?;
         let throttles = u32::try_from(record.trips.len()).unwrap_or(u32::MAX);
         let source = EstimateSource::Hints;
         let estimate = summary(&members, &self.latency, source, throttles, self.at)?;
+        // While a rate is held, hints tell less than those of the way there, which are forgotten by and by.
+        let better = self.believed.as_ref().filter(|believed| {
+            believed.source == source
+                && believed.rate.spread() < estimate.rate.spread()
+                && (estimate.rate.spread() > KNOWN
+                    || (estimate.rate.value / believed.rate.value).ln().abs() > KNOWN.ln())
+                && evidence.is_explained_by(&believed.limiter)
+        });
+        if better.is_some() {
+            return Some(Found::default());
+        }
         let known = estimate.rate.spread() < KNOWN || record.trips.is_empty();
         known.then_some(Found { estimate: Some(estimate), news: true, forget_before: None })
     }
@@ -77,7 +90,8 @@ impl Job {
         let mut forget_before = None;
         loop {
             let record = self.record.excerpt(forget_before.unwrap_or(self.since));
-            let inherited = self.inherited.or(self.believed.filter(|_| forget_before.is_some()));
+            let believed = self.believed.as_ref().filter(|_| forget_before.is_some());
+            let inherited = self.inherited.or(believed.map(|believed| believed.limiter));
             let fit = Fit { record: &record, latency: self.latency, inherited };
             let Some(members) = fit.members() else {
                 return Found { estimate: None, news: true, forget_before };

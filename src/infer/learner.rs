@@ -17,6 +17,9 @@ const LATENCIES: usize = 1_024;
 const SURE: f64 = 0.9;
 /// Time between fits that hints alone call for: the shortest, and the longest when nothing changes.
 const HINTS_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// While hints leave the rate open by more than this, the longest time between fits is this.
+const KNOWN: f64 = 1.05;
+const OPEN_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// A rate that has moved by less is the same.
 const SAME: f64 = 0.005;
 /// Hints between two fits, at least.
@@ -166,7 +169,7 @@ impl Learner {
         let tripped = std::mem::take(&mut self.tripped);
         self.notes_since_fit = 0;
         self.hints_at = now + self.hints_pause;
-        let believed = self.believed.as_ref().filter(|e| e.confidence > SURE).map(|e| e.limiter);
+        let believed = self.believed.as_ref().filter(|e| e.confidence > SURE).cloned();
         let latency = self.latencies.summary();
         Some(Job::new(self.record.clone(), latency, self.inherited, believed, tripped, now))
     }
@@ -180,10 +183,12 @@ impl Learner {
         }
         let rate = |e: &Option<Estimate>| e.as_ref().map_or(f64::NAN, |e| e.rate.value);
         let moved = (rate(&found.estimate) / rate(&self.believed) - 1.0).abs() > SAME;
+        let believed = found.estimate.as_ref().or(self.believed.as_ref());
+        let known = believed.is_some_and(|estimate| estimate.rate.spread() < KNOWN);
         self.hints_pause = if found.news && moved {
             HINTS_PAUSE.0
         } else {
-            (self.hints_pause * 2).min(HINTS_PAUSE.1)
+            (self.hints_pause * 2).min(if known { HINTS_PAUSE.1 } else { OPEN_PAUSE_MAX })
         };
         if found.estimate.is_some() {
             self.believed.clone_from(&found.estimate);
@@ -203,17 +208,24 @@ impl Latencies {
     }
 
     fn summary(&self) -> Latency {
-        let mut sorted: Vec<f64> = self.ring.iter().copied().collect();
-        sorted.sort_by(f64::total_cmp);
-        let Some(last) = sorted.len().checked_sub(1) else { return Latency::default() };
-        let quantile = |q: f64| sorted[(last as f64 * q).round() as usize];
+        if self.ring.is_empty() {
+            return Latency::default();
+        }
+        // From one answer to the next: what a queue adds grows slowly, jitter is another every time.
+        let neighbours = self.ring.iter().zip(self.ring.iter().skip(1));
+        let mut differences: Vec<f64> = neighbours.map(|(a, b)| b - a).collect();
+        differences.sort_by(f64::total_cmp);
+        let last = differences.len().saturating_sub(1);
+        let quantile = |q: f64| {
+            differences.get((last as f64 * q).round() as usize).copied().unwrap_or_default()
+        };
         Latency {
             rtt: self.shortest.unwrap_or_default(),
-            // An answer's time is that of two ways: each has half the variance.
-            jitter: (quantile(0.84) - quantile(0.16)) / 2.0 / std::f64::consts::SQRT_2,
-            // If a way's jitter is uniform over J, these quantiles are 1.72 J apart.
-            jitter_max: 0.6 * (quantile(0.99) - quantile(0.01)),
-            answer: sorted.iter().sum::<f64>() / sorted.len() as f64,
+            // A difference is that of two answers, of two ways each: it has four times the variance of one.
+            jitter: (quantile(0.84) - quantile(0.16)) / 4.0,
+            // If a way's jitter is uniform over J, these quantiles are 2.54 J apart.
+            jitter_max: 0.39 * (quantile(0.99) - quantile(0.01)),
+            answer: self.ring.iter().sum::<f64>() / self.ring.len() as f64,
         }
     }
 }

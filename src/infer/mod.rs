@@ -11,7 +11,9 @@ mod grid;
 mod hinted;
 mod job;
 mod learner;
+mod limit;
 mod record;
+mod summary;
 mod track;
 
 #[cfg(test)]

@@ -89,6 +89,14 @@ fn seconds(s: u64) -> Duration {
     Duration::from_secs(s)
 }
 
+/// What is known of a limiter that admits this rate after three searches, each closer than the one before.
+fn three_climbs(kind: Kind, rate: f64) -> Estimate {
+    let mut lab = Lab::new(kind);
+    lab.climb(rate / 50.0, 0.14);
+    lab.climb(rate * 0.4, 0.05);
+    lab.climb(rate * 0.9, 0.01).expect("an estimate")
+}
+
 #[test]
 fn two_or_three_refusals_tell_the_rate_within_a_percent() {
     let bucket =
@@ -101,15 +109,26 @@ fn two_or_three_refusals_tell_the_rate_within_a_percent() {
         (bucket(100, 100), 100.0),
         (bucket(10, 40), 10.0),
     ] {
-        let mut lab = Lab::new(kind);
-        lab.climb(rate / 50.0, 0.14);
-        lab.climb(rate * 0.4, 0.05);
-        let known = lab.climb(rate * 0.9, 0.01).expect("an estimate");
+        let known = three_climbs(kind, rate);
         let off = known.rate.value / rate - 1.0;
         assert!(off.abs() < 0.011, "{kind:?}: {known:?}");
         assert!(known.rate.low <= rate * 1.001 && rate * 0.999 <= known.rate.high, "{known:?}");
         assert!(known.cautious <= rate * 1.001, "{kind:?}: {known:?}");
         assert_eq!(known.limiter.as_str(), kind.as_str(), "{known:?}");
+    }
+}
+
+/// Windows that begin on demand, and counts of two windows, are told from other kinds only by and by.
+#[test]
+fn what_windows_approximate_is_found_as_a_rate() {
+    let phase = Duration::from_millis(370);
+    for (kind, rate) in [
+        (Kind::OnDemandWindow { limit: 100, window: seconds(1) }, 100.0),
+        (Kind::SlidingCounter { limit: 100, window: seconds(1), phase }, 99.0),
+    ] {
+        let known = three_climbs(kind, rate);
+        assert!((known.rate.value / rate - 1.0).abs() < 0.011, "{kind:?}: {known:?}");
+        assert!(known.cautious <= rate * 1.001, "{kind:?}: {known:?}");
     }
 }
 

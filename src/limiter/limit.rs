@@ -6,7 +6,7 @@ use super::counter::SlidingCounter;
 use super::gcra::Gcra;
 use super::log::SlidingLog;
 use super::settings::{Decision, Kind, LimiterSettings, Lockout, Quota};
-use super::window::{FixedWindow, Windows};
+use super::window::{FixedWindow, OnDemandWindow, Windows};
 use crate::model::Moment;
 
 /// One limiter with its state. Moments are expected in order; an earlier one counts as the latest
@@ -22,6 +22,7 @@ pub struct Limiter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Fixed(FixedWindow),
+    OnDemand(OnDemandWindow),
     Log(SlidingLog),
     Counter(SlidingCounter),
     Bucket(Gcra),
@@ -34,6 +35,9 @@ impl State {
         match kind {
             Kind::FixedWindow { limit, window, phase } => {
                 Self::Fixed(FixedWindow::new(limit, Windows::new(window, phase)))
+            }
+            Kind::OnDemandWindow { limit, window } => {
+                Self::OnDemand(OnDemandWindow::new(limit, window))
             }
             Kind::SlidingLog { limit, window } => Self::Log(SlidingLog::new(limit, window)),
             Kind::SlidingCounter { limit, window, phase } => {
@@ -50,6 +54,7 @@ impl State {
     fn refusal(&self, at: Moment) -> Option<Duration> {
         let wait = match self {
             Self::Fixed(s) => s.wait(at),
+            Self::OnDemand(s) => s.wait(at),
             Self::Log(s) => s.wait(at),
             Self::Counter(s) => s.wait(at),
             Self::Bucket(s) | Self::Queue(s) => s.wait(at),
@@ -68,6 +73,7 @@ impl State {
     fn count(&mut self, at: Moment) {
         match self {
             Self::Fixed(s) => s.count(at),
+            Self::OnDemand(s) => s.count(at),
             Self::Log(s) => s.count(at),
             Self::Counter(s) => s.count(at),
             Self::Bucket(s) | Self::Queue(s) => s.count(at),
@@ -78,6 +84,7 @@ impl State {
     fn quota(&self, at: Moment) -> Quota {
         match self {
             Self::Fixed(s) => s.quota(at),
+            Self::OnDemand(s) => s.quota(at),
             Self::Log(s) => s.quota(at),
             Self::Counter(s) => s.quota(at),
             Self::Bucket(s) | Self::Queue(s) => s.quota(at),
@@ -95,6 +102,7 @@ impl State {
             (Self::Fixed(s), Kind::FixedWindow { limit, window, phase }) => {
                 s.change(limit, Windows::new(window, phase));
             }
+            (Self::OnDemand(s), Kind::OnDemandWindow { limit, window }) => s.change(limit, window),
             (Self::Log(s), Kind::SlidingLog { limit, window }) => s.change(limit, window),
             (Self::Counter(s), Kind::SlidingCounter { limit, window, phase }) => {
                 s.change(limit, Windows::new(window, phase));

@@ -23,6 +23,7 @@ fn rates() -> impl Strategy<Value = Rate> {
 fn kinds() -> impl Strategy<Value = Kind> {
     prop_oneof![
         windows().prop_map(|(limit, window, phase)| Kind::FixedWindow { limit, window, phase }),
+        windows().prop_map(|(limit, window, _)| Kind::OnDemandWindow { limit, window }),
         windows().prop_map(|(limit, window, _)| Kind::SlidingLog { limit, window }),
         windows().prop_map(|(limit, window, phase)| Kind::SlidingCounter { limit, window, phase }),
         (rates(), 1_u64..8).prop_map(|(rate, burst)| Kind::TokenBucket { rate, burst }),
@@ -83,6 +84,7 @@ proptest! {
         };
         bound(Kind::SlidingLog { limit, window }, limit)?;
         bound(Kind::FixedWindow { limit, window, phase }, 2 * limit)?;
+        bound(Kind::OnDemandWindow { limit, window }, 2 * limit)?;
         bound(Kind::SlidingCounter { limit, window, phase }, 2 * limit)?;
     }
 

@@ -1,4 +1,5 @@
-//! Fixed windows: the arithmetic of window boundaries, and the counter that restarts at each.
+//! Windows: the arithmetic of fixed boundaries, the counter that restarts at each, and the one whose windows
+//! begin when somebody comes.
 
 use std::time::Duration;
 
@@ -91,6 +92,57 @@ impl FixedWindow {
     pub(super) fn change(&mut self, limit: u64, windows: Windows) {
         let fresh = Self::new(limit, windows);
         if windows == self.windows {
+            self.limit = fresh.limit;
+        } else {
+            *self = fresh;
+        }
+    }
+}
+
+/// See [`super::Kind::OnDemandWindow`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OnDemandWindow {
+    limit: u64,
+    length: u64,
+    /// When the latest window ends; it may have ended.
+    end: Moment,
+    used: u64,
+}
+
+impl OnDemandWindow {
+    pub(super) fn new(limit: u64, window: Duration) -> Self {
+        Self { limit: limit.max(1), length: nanos(window).max(1), end: Moment::ZERO, used: 0 }
+    }
+
+    fn used_at(&self, at: Moment) -> u64 {
+        if at < self.end { self.used } else { 0 }
+    }
+
+    /// How long until a request would be admitted.
+    pub(super) fn wait(&self, at: Moment) -> Duration {
+        if self.used_at(at) < self.limit { Duration::ZERO } else { self.end.since(at) }
+    }
+
+    pub(super) fn count(&mut self, at: Moment) {
+        self.used = self.used_at(at).saturating_add(1);
+        if self.used == 1 {
+            self.end = at + Duration::from_nanos(self.length);
+        }
+    }
+
+    pub(super) fn quota(&self, at: Moment) -> Quota {
+        Quota {
+            limit: self.limit,
+            remaining: self.limit.saturating_sub(self.used_at(at)),
+            reset: self.end.since(at),
+            window: Duration::from_nanos(self.length),
+        }
+    }
+
+    /// Another limit. The window that has begun ends when it was to.
+    pub(super) fn change(&mut self, limit: u64, window: Duration) {
+        let fresh = Self::new(limit, window);
+        if fresh.length == self.length {
             self.limit = fresh.limit;
         } else {
             *self = fresh;

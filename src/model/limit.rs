@@ -17,6 +17,14 @@ pub enum Kind {
         /// Where on the clock a window begins.
         phase: Duration,
     },
+    /// At most `limit` in each window; a window begins with the first request after the one before has
+    /// ended (a counter with an expiry: Redis' `INCR` and `EXPIRE`, express-rate-limit).
+    OnDemandWindow {
+        /// Requests admitted in one window.
+        limit: u64,
+        /// Length of a window.
+        window: Duration,
+    },
     /// At most `limit` in every half-open interval of one `window`, wherever it begins.
     SlidingLog {
         /// Requests admitted in one window.
@@ -62,6 +70,7 @@ impl Kind {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::FixedWindow { .. } => "fixed_window",
+            Self::OnDemandWindow { .. } => "on_demand_window",
             Self::SlidingLog { .. } => "sliding_log",
             Self::SlidingCounter { .. } => "sliding_counter",
             Self::TokenBucket { .. } => "token_bucket",
@@ -80,6 +89,7 @@ impl Kind {
         };
         match *self {
             Self::FixedWindow { window, .. }
+            | Self::OnDemandWindow { window, .. }
             | Self::SlidingLog { window, .. }
             | Self::SlidingCounter { window, .. } => window,
             Self::TokenBucket { rate, burst } => to_fill(rate, burst),

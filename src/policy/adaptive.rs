@@ -26,8 +26,9 @@ const FIRST_GROWTH: f64 = 0.139;
 const HARMLESS: f64 = 1.0;
 /// An estimate whose ends are closer than this is known well enough to be held.
 const KNOWN: f64 = 1.012;
-/// So is one whose cautious rate is so close to its value.
+/// So is one whose cautious rate is so close to its value, if it may not well be far more.
 const CLOSE: f64 = 0.99;
+const OPEN: f64 = 1.1;
 /// A search from the low end of an estimate reaches its far end in about this long, in seconds ...
 const SEEK_S: f64 = 20.0;
 /// ... but rises no faster and no slower than this, per second.
@@ -36,6 +37,8 @@ const GROWTH: (f64, f64) = (0.004, 0.1);
 const CONFIDENT: f64 = 0.8;
 /// Where a search begins when the limit turns out to be another than was believed.
 const RESTART: f64 = 0.35;
+/// A search ends below the place of the latest refusal from so many refusals on.
+const STUBBORN: u32 = 3;
 /// How long the way back takes after a refusal that was not to be expected, in seconds.
 const RETURN_S: f64 = 15.0;
 /// A rate at which a refusal came while it was held is held at most so much of, whatever the estimate.
@@ -297,8 +300,13 @@ impl Adaptive {
                 if moved.is_some() {
                     self.trust = 1.0;
                 }
-                if rate.spread() > KNOWN && estimate.cautious < rate.value * CLOSE {
-                    self.seek(rate, reason, now);
+                let close = estimate.cautious >= rate.value * CLOSE
+                    && (rate.high < rate.value * OPEN || estimate.throttles >= STUBBORN || hinted);
+                if rate.spread() > KNOWN && !close {
+                    // Refusals that taught so little will not teach more: it stays below the latest.
+                    let stubborn = estimate.throttles >= STUBBORN && !hinted;
+                    let below = tripped.filter(|_| stubborn).map(|(_, at)| at * BELOW_A_TRIP);
+                    self.seek(rate, below, reason, now);
                 } else {
                     self.hold(tripped, reason, now);
                 }
@@ -315,18 +323,23 @@ impl Adaptive {
         }
     }
 
-    /// Looks for the limit where the estimate has it, from its low end.
-    fn seek(&mut self, rate: Interval, reason: PaceReason, now: Moment) {
+    /// Looks for the limit where the estimate has it, from its low end, up to `below` if that is known to be the wall.
+    fn seek(&mut self, rate: Interval, below: Option<f64>, reason: PaceReason, now: Moment) {
         let start = rate.low.max(rate.value * 0.3);
         let growth = (1.25 * rate.value / start).ln() / SEEK_S;
-        let mode = Mode::Seek { growth: growth.clamp(GROWTH.0, GROWTH.1), target: None };
+        let target = below.map(|below| below.max(start));
+        let mode = Mode::Seek { growth: growth.clamp(GROWTH.0, GROWTH.1), target };
         self.shadow.adopt(None);
         self.turn(mode, start, reason, now);
     }
 
     /// Holds what the estimate allows.
     fn hold(&mut self, tripped: Option<(Mode, f64)>, reason: PaceReason, now: Moment) {
-        let believed = self.estimate.as_ref().filter(|e| e.confidence > CONFIDENT);
+        // Kinds that explain the same hints predict the same; what hints say by themselves is a round trip old.
+        let believed = self
+            .estimate
+            .as_ref()
+            .filter(|e| e.confidence > CONFIDENT || e.source == EstimateSource::Hints);
         self.shadow.adopt(believed.map(|e| e.limiter));
         let Some(held) = self.held_rate() else { return };
         let Some((Mode::Hold, tripped)) = tripped else {

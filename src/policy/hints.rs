@@ -11,6 +11,9 @@ const LIES_MAX: u32 = 2;
 /// A refusal with more than this share of the limit left (and more than so many requests) is a lie.
 const PLENTY: (f64, f64) = (0.1, 3.0);
 
+/// A quota of which this share is left is hardly touched.
+const UNTOUCHED: f64 = 0.5;
+
 /// The latest hints, and what they are worth.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct HintGuard {
@@ -27,6 +30,9 @@ struct Latest {
     limit: f64,
     /// What is left, less what was sent since; negative when more was sent than was left.
     left: f64,
+    /// What was said to be left, and how old that was when it came, in seconds.
+    said: f64,
+    age_s: f64,
     reset_at: Option<Moment>,
     heard_at: Moment,
 }
@@ -79,6 +85,8 @@ impl HintGuard {
             sent_at: answer.sent_at,
             limit: limit as f64,
             left: remaining as f64 - later as f64,
+            said: remaining as f64,
+            age_s: heard_at.since(answer.sent_at).as_secs_f64(),
             reset_at: hint.reset.map(|reset| heard_at + reset).filter(|at| *at > now),
             heard_at,
         });
@@ -94,6 +102,10 @@ impl HintGuard {
         let Some(latest) = self.believed() else { return f64::INFINITY };
         let Some(reset_at) = latest.reset_at else { return f64::INFINITY };
         let until = reset_at.since(latest.heard_at).as_secs_f64();
-        (latest.left.max(0.0) + 1.0) / until.max(1e-6)
+        let lasting = (latest.left.max(0.0) + 1.0) / until.max(1e-6);
+        // A quota that is hardly touched refills as fast as it is used (a bucket's reset is when it is full again): a
+        // faster rate shows in the hints, as long as they come before all of it can be gone.
+        let untouched = latest.said >= latest.limit * UNTOUCHED;
+        if untouched { lasting.max(0.5 * latest.said / latest.age_s.max(1e-6)) } else { lasting }
     }
 }

@@ -79,6 +79,8 @@ impl Default for LimitSettings {
 pub enum LimitKind {
     /// `limit` in each `window`; windows begin at `phase`.
     FixedWindow,
+    /// `limit` in each `window`, which begins with the first request after the one before.
+    OnDemandWindow,
     /// `limit` in any `window`, wherever it begins.
     SlidingLog,
     /// The same, approximated by two weighted windows.

@@ -101,6 +101,7 @@ impl Keys<'_> {
     fn kind(&self) -> &'static str {
         match self.settings.kind {
             LimitKind::FixedWindow => "fixed_window",
+            LimitKind::OnDemandWindow => "on_demand_window",
             LimitKind::SlidingLog => "sliding_log",
             LimitKind::SlidingCounter => "sliding_counter",
             LimitKind::TokenBucket => "token_bucket",
@@ -138,6 +139,11 @@ fn kind(path: &str, settings: &LimitSettings, problems: &mut Problems) -> Option
             keys.refuse_others(&["limit", "window", "phase"]);
             let (limit, window) = (keys.limit(), keys.window());
             Some(Kind::FixedWindow { limit: limit?, window: window?, phase })
+        }
+        LimitKind::OnDemandWindow => {
+            keys.refuse_others(&["limit", "window"]);
+            let (limit, window) = (keys.limit(), keys.window());
+            Some(Kind::OnDemandWindow { limit: limit?, window: window? })
         }
         LimitKind::SlidingLog => {
             keys.refuse_others(&["limit", "window"]);

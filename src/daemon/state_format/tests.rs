@@ -82,6 +82,7 @@ fn what_was_written_is_read() {
     assert_eq!(read_after(0), Some(known()));
     let kinds = [
         Kind::FixedWindow { limit: 7, window: secs(60), phase: Duration::ZERO },
+        Kind::OnDemandWindow { limit: 7, window: secs(60) },
         Kind::SlidingCounter { limit: 7, window: secs(60), phase: Duration::ZERO },
         Kind::TokenBucket { rate: Rate::nearest(99.7), burst: 10 },
         Kind::Queue { rate: Rate::nearest(50.0), depth: 10 },

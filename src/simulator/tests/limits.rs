@@ -40,6 +40,7 @@ async fn each_kind_of_limit_refuses_at_its_count() {
     let bucket = LimitSettings { rate: slow, burst: Some(3), ..plain(LimitKind::TokenBucket) };
     for limit in [
         windowed(LimitKind::FixedWindow),
+        windowed(LimitKind::OnDemandWindow),
         windowed(LimitKind::SlidingLog),
         windowed(LimitKind::SlidingCounter),
         bucket,

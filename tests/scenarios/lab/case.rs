@@ -177,6 +177,7 @@ impl Case {
         let part = Rate::from_per_second(rate.per_second() * share).expect("a rate of a cap");
         match self.limiter {
             Limiter::FixedWindow => Kind::FixedWindow { limit, window, phase },
+            Limiter::OnDemandWindow => Kind::OnDemandWindow { limit, window },
             Limiter::SlidingLog => Kind::SlidingLog { limit, window },
             Limiter::SlidingCounter => Kind::SlidingCounter { limit, window, phase },
             Limiter::Bucket(size) => Kind::TokenBucket { rate: part, burst: size.requests(part) },

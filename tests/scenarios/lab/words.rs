@@ -65,6 +65,7 @@ impl fmt::Display for Size {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limiter {
     FixedWindow,
+    OnDemandWindow,
     SlidingLog,
     SlidingCounter,
     Bucket(Size),
@@ -79,12 +80,13 @@ impl FromStr for Limiter {
     fn from_str(text: &str) -> Result<Self, String> {
         let allowed = || {
             format!(
-                "no limiter is called {text:?}; allowed: fixed window, sliding log, sliding counter, \
+                "no limiter is called {text:?}; allowed: fixed window, on-demand window, sliding log, sliding counter, \
                  bucket of 1, bucket of 10s, queue of 5, queue of 1s, concurrency of 20"
             )
         };
         match text {
             "fixed window" => return Ok(Self::FixedWindow),
+            "on-demand window" => return Ok(Self::OnDemandWindow),
             "sliding log" => return Ok(Self::SlidingLog),
             "sliding counter" => return Ok(Self::SlidingCounter),
             _ => {}
@@ -104,6 +106,7 @@ impl fmt::Display for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FixedWindow => f.write_str("fixed window"),
+            Self::OnDemandWindow => f.write_str("on-demand window"),
             Self::SlidingLog => f.write_str("sliding log"),
             Self::SlidingCounter => f.write_str("sliding counter"),
             Self::Bucket(size) => write!(f, "bucket of {size}"),

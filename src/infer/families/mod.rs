@@ -1,0 +1,141 @@
+//! Families of limiters, and what the record says of each member.
+//!
+//! A member says how much of the limit is used at any time. Every admission tells that the limit is
+//! at least what was used after it; every refusal, that it is less than what would have been. So a
+//! member that holds leaves an interval for its limit, and one that does not is contradicted by so and so
+//! many requests.
+
+mod others;
+mod windows;
+
+pub(super) use others::{Missing, bucket, concurrent, spaced};
+pub(super) use windows::{OnDemand, counted, counter, fixed, on_demand, sliding, window_begin};
+
+use super::record::{Excerpt, Trip};
+
+/// What the network and the server take, as far as latencies tell, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub(super) struct Latency {
+    /// The shortest answer seen.
+    pub(super) rtt: f64,
+    /// Standard deviation of the time one way.
+    pub(super) jitter: f64,
+    /// How much later than another a request may arrive that was sent at the same time.
+    pub(super) jitter_max: f64,
+    /// From sending to the answer of an admitted request, on average.
+    pub(super) answer: f64,
+}
+
+/// What the record says of a member's limit: every admission, that it is at least what was used
+/// afterwards; every trip, that it is less than what would have been.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Bounds {
+    /// The most that was used after an admission.
+    pub(super) floor: f64,
+    /// How many admissions found so much used.
+    pub(super) witnesses: f64,
+    /// Time constant and steady stretches, where jitter alone might have had a request refused.
+    pub(super) steady: Option<Steady>,
+    /// For each trip: what was used before it and one more, and how many requests that may be off
+    /// (one standard deviation).
+    pub(super) roofs: Vec<(f64, f64)>,
+    /// Logarithm of the chance that what the member leaves open came out as it did.
+    pub(super) luck: f64,
+}
+
+impl Bounds {
+    fn new(record: &Excerpt) -> Self {
+        let roofs = Vec::with_capacity(record.trips.len());
+        Self { floor: 1.0, witnesses: 0.0, steady: None, roofs, luck: 0.0 }
+    }
+
+    /// So many admissions, one after the other, found this used.
+    fn used(&mut self, used: f64, admissions: f64) {
+        if used > self.floor + 0.5 {
+            self.witnesses = admissions;
+        } else if used > self.floor - 0.5 {
+            self.witnesses += admissions;
+        }
+        self.floor = self.floor.max(used);
+    }
+
+    fn refused(&mut self, used_before: f64, blur: f64) {
+        self.roofs.push((used_before + 1.0, blur));
+    }
+
+    /// The lowest of the roofs.
+    pub(super) fn roof(&self) -> f64 {
+        self.roofs.iter().map(|(roof, _)| *roof).fold(f64::INFINITY, f64::min)
+    }
+
+    /// The largest blur.
+    pub(super) fn blur(&self) -> f64 {
+        self.roofs.iter().map(|(_, blur)| *blur).fold(0.1, f64::max)
+    }
+
+    /// Adds to every blur a share of how far a neighbour's bounds are: between the two, a better
+    /// one may lie.
+    pub(super) fn soften_towards(&mut self, other: &Self, share: f64) {
+        let floor = (self.floor - other.floor).abs();
+        for ((roof, blur), (theirs, _)) in self.roofs.iter_mut().zip(&other.roofs) {
+            *blur += share * (*roof - theirs).abs().max(floor.min(*roof));
+        }
+    }
+
+    /// Adds to every blur.
+    pub(super) fn soften(&mut self, blur: f64) {
+        self.roofs.iter_mut().for_each(|(_, b)| *b += blur);
+    }
+}
+
+/// Even traffic, for longer than a window: rates, and how many requests were admitted at each.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Steady {
+    window: f64,
+    jitter: f64,
+    stretches: Vec<(f64, f64)>,
+}
+
+impl Steady {
+    const STRETCHES_MAX: usize = 8;
+
+    fn of(record: &Excerpt, latency: &Latency, window: f64) -> Option<Self> {
+        let mut stretches: Vec<(f64, f64)> = record
+            .sends
+            .points()
+            .windows(2)
+            .map(|pair| (pair[1].t - pair[0].t, pair[1].n - pair[0].n))
+            .filter(|(dt, dn)| *dt >= 1.5 * window && *dn >= 1.0)
+            .map(|(dt, dn)| (dn / dt, dn))
+            .collect();
+        stretches.sort_by(|a, b| b.0.total_cmp(&a.0));
+        stretches.truncate(Self::STRETCHES_MAX);
+        let jitter = latency.jitter_max;
+        (jitter > 0.0 && !stretches.is_empty()).then_some(Self { window, jitter, stretches })
+    }
+
+    /// Logarithm of the probability that jitter had none of them refused, if the limit is this.
+    pub(super) fn ln_admitted(&self, limit: f64) -> f64 {
+        let one = |(rate, requests): &(f64, f64)| {
+            requests * (1.0 - overtaken(limit / rate - self.window, self.jitter)).ln()
+        };
+        self.stretches.iter().map(one).sum()
+    }
+}
+
+/// The probability that two delays, each uniform over `jitter`, differ by more than `slack`.
+fn overtaken(slack: f64, jitter: f64) -> f64 {
+    let p = match slack / jitter {
+        x if x >= 1.0 => 0.0,
+        x if x >= 0.0 => (1.0 - x).powi(2) / 2.0,
+        x if x > -1.0 => 1.0 - (1.0 + x).powi(2) / 2.0,
+        _ => 1.0,
+    };
+    p.clamp(1e-7, 1.0 - 1e-7)
+}
+
+/// The uncertainty of a count up to an edge that passes through traffic of this rate.
+fn blur(trip: &Trip, latency: &Latency) -> f64 {
+    let edge = trip.rate * latency.jitter * std::f64::consts::SQRT_2;
+    (0.25_f64.powi(2) + edge.powi(2) + (trip.rate * 0.001).powi(2)).sqrt()
+}

@@ -1,0 +1,221 @@
+//! Limiters that count over windows.
+
+use super::super::curve::{Point, TOLERANCE_S};
+use super::super::record::{Excerpt, Trip};
+use super::super::track::Reader;
+use super::{Bounds, Latency, Steady, blur};
+
+/// At most so many in any half-open interval of `window` seconds.
+pub(in crate::infer) fn sliding(record: &Excerpt, latency: &Latency, window: f64) -> Bounds {
+    let mut bounds = Bounds::new(record);
+    let (mut behind, mut ahead) = (record.sends.reader(), record.sends.reader());
+    let mut previous = record.sends.start();
+    for p in record.sends.points() {
+        // Only the end of a stretch is sure to have found so much used.
+        let admissions = if p.t - previous > window { 4.0 } else { 1.0 };
+        bounds.used(p.n - behind.at(p.t - window), admissions);
+        bounds.used(ahead.at(p.t + window) - p.n, 1.0);
+        previous = p.t;
+    }
+    bounds.steady = Steady::of(record, latency, window);
+    let mut here = record.sends.reader();
+    for trip in &record.trips {
+        // On a slow climb the oldest request has just not left the window, closer than the curve tells.
+        let before = here.at(trip.t) - behind.at(trip.t - window - TOLERANCE_S);
+        bounds.refused(before, blur(trip, latency));
+    }
+    bounds
+}
+
+/// Where the window that holds `t` begins, just before its first moment: a request on a boundary belongs to the
+/// window that it begins.
+pub(in crate::infer) fn window_begin(t: f64, window: f64, phase: f64) -> f64 {
+    phase + ((t - phase) / window).floor() * window - NUDGE
+}
+
+/// At most so many in each window; one of them begins at `phase` seconds.
+pub(in crate::infer) fn fixed(
+    record: &Excerpt,
+    latency: &Latency,
+    window: f64,
+    phase: f64,
+) -> Bounds {
+    let mut bounds = Bounds::new(record);
+    let begin = |t: f64| window_begin(t, window, phase);
+    let start = record.sends.start();
+    let (mut from_reader, mut to_reader) = (record.sends.reader(), record.sends.reader());
+    let mut seen = f64::NEG_INFINITY;
+    let mut inside = |from: f64| {
+        if from > seen {
+            seen = from;
+            bounds.used(to_reader.at(from + window) - from_reader.at(from), 1.0);
+        }
+    };
+    let mut previous = start;
+    for p in record.sends.points() {
+        inside(begin((previous + p.t) / 2.0));
+        inside(begin(p.t));
+        previous = p.t;
+    }
+    for trip in &record.trips {
+        let from = begin(trip.t);
+        bounds.refused(to_reader.at(trip.t) - from_reader.at(from), blur(trip, latency));
+    }
+    bounds
+}
+
+/// Requests that a member of [`on_demand`] has seen in its latest window.
+pub(in crate::infer) struct OnDemand {
+    window: f64,
+    begin: f64,
+    /// What had been counted before the first request of the window.
+    before: f64,
+    /// Windows since the last whose beginning is sure: one after a silence of a window's length.
+    chained: u32,
+    sure: bool,
+}
+
+impl OnDemand {
+    /// No window has begun; `sure`: nothing was sent before.
+    pub(in crate::infer) const fn new(window: f64, sure: bool) -> Self {
+        Self { window, begin: f64::NEG_INFINITY, before: 0.0, chained: 0, sure }
+    }
+
+    /// Requests have come evenly from one point to the next. Tells `used` what windows were found to hold
+    /// so far, and how many of them.
+    pub(in crate::infer) fn advance(
+        &mut self,
+        from: Point,
+        to: Point,
+        mut used: impl FnMut(f64, f64),
+    ) {
+        let dn = to.n - from.n;
+        if dn < 1.0 {
+            return;
+        }
+        // A single one came at the end of its piece, as in `Point::on_the_way`.
+        let gap = if dn > 1.0 { (to.t - from.t) / dn } else { to.t - from.t };
+        let mut next = 1.0_f64;
+        while to.t >= self.begin + self.window {
+            let at = |i: f64| if i >= dn { to.t } else { from.t + gap * i };
+            let end = self.begin + self.window;
+            // The first of the piece that the window no longer holds.
+            let late = ((end - from.t) / gap.max(1e-9) - NUDGE).ceil().clamp(next, dn);
+            if self.begin.is_finite() {
+                used(from.n + late - 1.0 - self.before, 1.0);
+            }
+            let silent = late <= 1.0 && at(late) - from.t >= self.window;
+            self.chained = if silent { 0 } else { self.chained.saturating_add(1) };
+            self.sure |= silent;
+            // Windows as long as the piece is even.
+            let each = (self.window / gap.max(1e-9) - NUDGE).ceil().max(1.0);
+            let whole = ((dn - late) / each).floor();
+            if whole >= 1.0 {
+                used(each, whole);
+                self.chained = self.chained.saturating_add(whole.min(1e6) as u32);
+            }
+            next = late + whole * each;
+            self.begin = at(next);
+            self.before = from.n + next - 1.0;
+            next += 1.0;
+            if next > dn {
+                break;
+            }
+        }
+        used(to.n - self.before, 1.0);
+    }
+
+    /// How many of the `n` that have been counted by `t` the window of that time holds, and when it ends.
+    pub(in crate::infer) fn used(&self, t: f64, n: f64) -> (f64, f64) {
+        let end = self.begin + self.window;
+        if t < end { (n - self.before, end) } else { (0.0, t) }
+    }
+
+    /// By how many requests the beginning may be off: jitter decides which of two begins a window, and all that
+    /// follow it begin accordingly.
+    fn slip(&self, rate: f64, latency: &Latency) -> f64 {
+        if self.chained > 1 { (rate * latency.jitter_max).sqrt().min(0.5) } else { 0.0 }
+    }
+}
+
+const NUDGE: f64 = 1e-7;
+
+/// At most so many in each window; the next begins with the first request after it has ended.
+pub(in crate::infer) fn on_demand(record: &Excerpt, latency: &Latency, window: f64) -> Bounds {
+    let mut bounds = Bounds::new(record);
+    let points = record.sends.points();
+    let Some(start) = points.first() else { return bounds };
+    let mut windows = OnDemand::new(window, start.n < 1.0);
+    let mut trips = record.trips.iter().peekable();
+    let mut behind = record.sends.reader();
+    let mut refuse = |windows: &OnDemand, trip: &Trip, n: f64, bounds: &mut Bounds| {
+        let (used, _) = windows.used(trip.t, n);
+        if windows.sure {
+            bounds.refused(used, blur(trip, latency).hypot(windows.slip(trip.rate, latency)));
+        } else {
+            // Where the window begins is anybody's guess until there has been a silence: any of its requests might
+            // have been the one too many.
+            bounds.luck -= (used + 1.0).ln();
+            bounds.refused(n - behind.at(trip.t - window), blur(trip, latency));
+        }
+    };
+    let mut previous = *start;
+    for p in points {
+        while let Some(trip) = trips.next_if(|trip| trip.t < p.t) {
+            refuse(&windows, trip, previous.n, &mut bounds);
+        }
+        windows.advance(previous, *p, |used, times| bounds.used(used, times.min(8.0)));
+        previous = *p;
+    }
+    for trip in trips {
+        refuse(&windows, trip, previous.n, &mut bounds);
+    }
+    bounds
+}
+
+/// What a sliding counter has counted by `t`: this window's, and of the one before the share that an
+/// interval of one window still covers. `now` and `edge` read the curve of admissions.
+pub(in crate::infer) fn counted(
+    now: &mut Reader<'_>,
+    edge: &mut Reader<'_>,
+    t: f64,
+    window: f64,
+    phase: f64,
+) -> f64 {
+    let begin = window_begin(t, window, phase);
+    let at_begin = edge.at(begin);
+    let previous = at_begin - edge.at(begin - window);
+    now.at(t) - at_begin + previous * (1.0 - (t - begin) / window).clamp(0.0, 1.0)
+}
+
+/// At most so many by the count of [`counted`]; one of its windows begins at `phase` seconds.
+pub(in crate::infer) fn counter(
+    record: &Excerpt,
+    latency: &Latency,
+    window: f64,
+    phase: f64,
+) -> Bounds {
+    let mut bounds = Bounds::new(record);
+    let (mut now, mut edge) = (record.sends.reader(), record.sends.reader());
+    let mut count = |t: f64| counted(&mut now, &mut edge, t, window, phase);
+    let Some(mut previous) = record.sends.points().first().copied() else { return bounds };
+    for p in record.sends.points() {
+        let gap = (p.t - previous.t) / (p.n - previous.n).max(1.0);
+        // The count is straight between its own edges and the curve's: it is highest at one of them, or with the
+        // first request after its own.
+        let middle = window_begin((previous.t + p.t) / 2.0, window, phase);
+        for edge in [middle, window_begin(p.t, window, phase)] {
+            let first = previous.t + ((edge - previous.t) / gap.max(1e-9)).ceil() * gap + NUDGE;
+            if edge > previous.t && first <= p.t {
+                bounds.used(count(edge - NUDGE), 1.0);
+                bounds.used(count(first), 1.0);
+            }
+        }
+        bounds.used(count(p.t), 1.0);
+        previous = *p;
+    }
+    for trip in &record.trips {
+        bounds.refused(count(trip.t), blur(trip, latency));
+    }
+    bounds
+}

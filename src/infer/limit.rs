@@ -1,0 +1,142 @@
+//! A member's limit: how much of its prior the record leaves.
+
+use super::families::Bounds;
+
+/// ln of the range that limits may lie in: the density of their prior over ln.
+pub(super) const LIMIT_RANGE: f64 = 14.0;
+
+/// A member's limit, given its bounds.
+pub(super) struct Limit {
+    /// The mean of the limits that the record allows.
+    pub(super) value: f64,
+    /// Logarithm of their prior mass.
+    pub(super) weight: f64,
+    /// The whole numbers among them that matter; or all of them together.
+    pub(super) points: Vec<LimitPoint>,
+}
+
+/// One of the limits that the record allows, or all of them together.
+pub(super) struct LimitPoint {
+    pub(super) value: f64,
+    pub(super) spread: f64,
+    /// Logarithm of its prior mass.
+    pub(super) weight: f64,
+}
+
+/// Which numbers a limit may be.
+#[derive(Clone, Copy)]
+enum Numbers {
+    /// Whole ones; what is used is told from them by so much.
+    Whole {
+        half: f64,
+    },
+    Real,
+}
+
+impl Limit {
+    /// A whole number of requests, of which whole numbers are used.
+    pub(super) fn whole(bounds: &Bounds) -> Self {
+        let top = (bounds.roof() - 1.0).min(bounds.floor * 20.0);
+        Self::weigh(bounds, bounds.floor, top, Numbers::Whole { half: 0.5 }, |_| 1.0)
+    }
+
+    /// A whole number of requests, of which any part may be used: it is met from both sides, much closer than by a
+    /// request, and how often tells nothing.
+    pub(super) fn fractioned(bounds: &Bounds) -> Self {
+        let once = Bounds { witnesses: 1.0, ..bounds.clone() };
+        let top = bounds.roof().min(bounds.floor * 20.0);
+        Self::weigh(&once, bounds.floor, top, Numbers::Whole { half: 0.0 }, |_| 1.0)
+    }
+
+    /// Any number of tokens; one second's worth of the refill is what vendors like.
+    pub(super) fn real(bounds: &Bounds, rate: f64) -> Self {
+        const LIKED: f64 = 0.3;
+        let liked = rate.max(1.0);
+        let width = 0.5 + 0.005 * liked;
+        let prior = move |limit: f64| {
+            let z = (limit - liked) / width;
+            // Against the density of all others, which is 1 / limit over the range.
+            (1.0 - LIKED) + LIKED * (-z * z / 2.0).exp() / width / 2.5 * limit * LIMIT_RANGE
+        };
+        Self::weigh(
+            bounds,
+            bounds.floor,
+            bounds.roof().min(bounds.floor * 20.0),
+            Numbers::Real,
+            prior,
+        )
+    }
+
+    fn weigh(
+        bounds: &Bounds,
+        a: f64,
+        b: f64,
+        numbers: Numbers,
+        prior: impl Fn(f64) -> f64,
+    ) -> Self {
+        const STEPS: u32 = 32;
+        let (whole, half) = match numbers {
+            Numbers::Whole { half } => (true, half),
+            Numbers::Real => (false, 0.0),
+        };
+        let blur = bounds.blur();
+        let (mut low, mut high) =
+            ((a.min(b) - 3.0 * blur - half).max(0.5), a.max(b) + 3.0 * blur + half);
+        if whole && high - low < f64::from(STEPS) - 2.0 {
+            // Whole numbers, each in the middle of a step.
+            low = low.floor() + 0.5;
+            high = low + f64::from(STEPS);
+        }
+        let step = (high - low) / f64::from(STEPS);
+        let (mut sum, mut first, mut second) = (0.0, 0.0, 0.0);
+        let mut weights = [0.0; STEPS as usize];
+        for (i, weight) in weights.iter_mut().enumerate() {
+            let limit = low + step * (i as f64 + 0.5);
+            *weight = bounds.luck
+                + ln_phi((limit - bounds.floor + half) / blur) * bounds.witnesses.clamp(1.0, 8.0)
+                + (prior(limit) * step / limit / LIMIT_RANGE).ln();
+            *weight += bounds.steady.as_ref().map_or(0.0, |s| s.ln_admitted(limit));
+            for (roof, blur) in &bounds.roofs {
+                *weight += ln_phi((roof - limit - half) / blur);
+            }
+        }
+        let best = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        for (i, weight) in weights.iter().enumerate() {
+            let limit = low + step * (i as f64 + 0.5);
+            let w = (weight - best).exp();
+            sum += w;
+            first += w * limit;
+            second += w * limit * limit;
+        }
+        let (value, weight) = (first / sum, best + sum.ln());
+        let spread = (second / sum - value * value).max(0.0).sqrt();
+        // Of few whole numbers, each is a limit of its own: there is nothing between them.
+        let points = if whole && step == 1.0 && spread < 1.0 {
+            let matter = weights.iter().enumerate().filter(|(_, w)| **w > weight - 4.0);
+            matter
+                .map(|(i, w)| LimitPoint { value: low + i as f64 + 0.5, spread: 0.05, weight: *w })
+                .collect()
+        } else {
+            vec![LimitPoint { value, spread, weight }]
+        };
+        Self { value, weight, points }
+    }
+}
+
+/// Logarithm of the normal distribution function, good to a percent and far into the tail.
+pub(super) fn ln_phi(z: f64) -> f64 {
+    if z > 6.0 {
+        return 0.0;
+    }
+    if z < -6.0 {
+        return -z * z / 2.0 - (-z).ln() - 0.92;
+    }
+    // Abramowitz and Stegun 26.2.17.
+    let t = 1.0 / (1.0 + 0.231_641_9 * z.abs());
+    let poly = t
+        * (0.319_381_53
+            + t * (-0.356_563_782
+                + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
+    let tail = (-z * z / 2.0).exp() * 0.398_942_28 * poly;
+    (if z >= 0.0 { 1.0 - tail } else { tail }).max(1e-12).ln()
+}
