@@ -4,7 +4,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod adaptive;
 mod bench;
 mod ledger;
 mod limited;
