@@ -102,10 +102,13 @@ impl World {
 }
 
 fn simulation(port: u16, changes: &[(u32, u32)]) -> String {
+    // Late in a window of a second, when more than the fallen limit is used: the next request is refused. At the
+    // beginning of one, quota hints would tell in time, and nobody would see a refusal.
     let changes: String = changes
         .iter()
+        .map(|(after, limit)| (after * 1000 - 100, limit))
         .map(|(after, limit)| {
-            format!("[[limits.changes]]\nafter = \"{after}s\"\nlimit = {limit}\n")
+            format!("[[limits.changes]]\nafter = \"{after}ms\"\nlimit = {limit}\n")
         })
         .collect();
     format!(
