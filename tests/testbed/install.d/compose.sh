@@ -1,6 +1,10 @@
 # docker-compose: reads and checks deploy/compose; there is no engine behind it, so nothing is started.
 version=debian
-present() { docker-compose version | head -n 1; }
+# One line by itself: it minds a pipe that closes early.
+present() {
+  local short
+  short=$(docker-compose version --short) && printf 'docker-compose %s\n' "$short"
+}
 # A machine that has it already keeps what it has.
 install() {
   present || apt_install docker-compose
