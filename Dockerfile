@@ -8,7 +8,7 @@
 ARG BUILD_IMAGE=rust:1.95-bookworm
 ARG RUNTIME_IMAGE=scratch
 # Where the files come from: `build`, or `prebuilt` for what lies in dist/ARCHITECTURE already. (buildah 1.28 passes over
-# the stage `build` unless it is told --build-arg FILES=build.)
+# the stage `build` unless it is told --build-arg FILES=build, and opens too few files without --ulimit nofile=16384.)
 ARG FILES=build
 
 FROM --platform=$BUILDPLATFORM ${BUILD_IMAGE} AS build
@@ -26,9 +26,11 @@ COPY . .
 ARG TARGETARCH
 # Shown by plimsoll_build_info; there is no checkout in here.
 ARG REVISION=unknown
+# zig opens more files at once, to make its C library, than a soft limit of 1024 allows.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,id=plimsoll-$TARGETARCH \
-    case "$TARGETARCH" in \
+    ulimit -n "$(ulimit -Hn)" \
+ && case "$TARGETARCH" in \
       amd64) target=x86_64-unknown-linux-musl ;; \
       arm64) target=aarch64-unknown-linux-musl ;; \
       *) echo "no build for $TARGETARCH" >&2; exit 1 ;; \
