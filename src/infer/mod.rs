@@ -13,6 +13,7 @@ mod job;
 mod learner;
 mod limit;
 mod record;
+pub mod study;
 mod summary;
 mod track;
 

@@ -1,0 +1,17 @@
+//! The learner off line: a whole record at once, concluded about with evidence; and the probe, which designs the
+//! experiments that would tell more.
+
+mod conclude;
+mod conclusion;
+mod observations;
+mod plan;
+mod prober;
+
+pub use conclude::conclude;
+pub use conclusion::{
+    Conclusion, DeclaredFinding, Figure, Finding, KindName, KindShare, LimitFinding,
+    LockoutFinding, Material, PairFinding, Reason, ScopeFinding, WithoutPrior,
+};
+pub use observations::{Attempt, Named, Observations, Quota};
+pub use plan::{Assignment, Budget, Ended, Order};
+pub use prober::{Answered, Prober, Progress, Trial};
