@@ -40,6 +40,8 @@ pub(super) struct Curve {
     /// Slopes between which the growing piece may run.
     door: (f64, f64),
     max: usize,
+    /// How far off a point may be, in seconds of requests.
+    tolerance: f64,
 }
 
 const OPEN: (f64, f64) = (0.0, f64::INFINITY);
@@ -47,8 +49,13 @@ const OPEN: (f64, f64) = (0.0, f64::INFINITY);
 impl Curve {
     /// An empty curve from `t` on that keeps at most `max` points.
     pub(super) fn new(t: f64, max: usize) -> Self {
+        Self::within(TOLERANCE_S, t, max)
+    }
+
+    /// One whose points are at most so many seconds of requests off.
+    pub(super) fn within(tolerance: f64, t: f64, max: usize) -> Self {
         let start = Point { t, n: 0.0 };
-        Self { kept: VecDeque::from([start]), last: start, door: OPEN, max }
+        Self { kept: VecDeque::from([start]), last: start, door: OPEN, max, tolerance }
     }
 
     /// Counts one more at `t`; an earlier time counts as the latest.
@@ -58,7 +65,7 @@ impl Curve {
         let dt = new.t - from.t;
         if dt > 0.0 {
             let slope = (new.n - from.n) / dt;
-            let slack = (TOLERANCE + TOLERANCE_S * slope) / dt;
+            let slack = (TOLERANCE + self.tolerance * slope) / dt;
             let door = (self.door.0.max(slope - slack), self.door.1.min(slope + slack));
             if self.door.0 <= slope && slope <= self.door.1 && door.0 <= door.1 {
                 self.door = door;
@@ -76,7 +83,7 @@ impl Curve {
         let dt = new.t - end.t;
         if dt > 0.0 {
             let slope = (new.n - end.n) / dt;
-            let slack = (TOLERANCE + TOLERANCE_S * slope) / dt;
+            let slack = (TOLERANCE + self.tolerance * slope) / dt;
             self.door = (slope - slack, slope + slack);
         }
     }

@@ -8,9 +8,9 @@
 use std::time::Duration;
 
 use super::families::{self, Bounds, Latency};
-use super::grid;
+use super::grid::{self, Cell, Weighed};
 use super::limit::{LIMIT_RANGE, Limit};
-use super::record::Excerpt;
+use super::record::{Excerpt, Trip};
 use super::summary::alike;
 use crate::model::{Kind, Rate};
 
@@ -44,6 +44,8 @@ const SPACED: f64 = 0.07;
 const CONCURRENT: f64 = 0.01;
 /// The shortest windows of counters that approximate, in seconds.
 pub(super) const COUNTED_LEAST: f64 = 1.0;
+/// Windows of odd lengths that begin at fixed times and are looked at closely.
+const ODD_MAX: usize = 6;
 /// How much likelier an inherited limiter is, as a logarithm.
 const INHERITED: f64 = 3.4;
 /// One limiter that may be it.
@@ -106,6 +108,27 @@ pub(super) fn even(rate: f64, burst: f64, latency: &Latency) -> f64 {
     1.0 / (1.0 / rate + (latency.jitter_max - spare).max(0.0))
 }
 
+/// Into how many cells to divide, level by level, until there are so many in all; at least twice.
+fn divisions(first: u32, wanted: f64) -> Vec<u32> {
+    let mut levels = vec![first, 8, 8];
+    let mut cells = f64::from(first) * 64.0;
+    while cells < wanted && levels.len() < 8 {
+        levels.push(8);
+        cells *= 8.0;
+    }
+    levels
+}
+
+/// Logarithm of what cells weigh together.
+fn ln_sum(cells: &[Cell<Limit>]) -> f64 {
+    let weights = cells.iter().map(|c| c.share + c.found.weight);
+    let best = weights.clone().fold(f64::NEG_INFINITY, f64::max);
+    if !best.is_finite() {
+        return best;
+    }
+    best + weights.map(|w| (w - best).exp()).sum::<f64>().ln()
+}
+
 /// A fit of one record.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fit<'a> {
@@ -113,6 +136,8 @@ pub(super) struct Fit<'a> {
     pub(super) latency: Latency,
     /// Its kind and window are likelier than the prior has it.
     pub(super) inherited: Option<Kind>,
+    /// Windows of any length are looked for as closely as round ones: for a study, which has the time.
+    pub(super) thorough: bool,
 }
 
 impl Fit<'_> {
@@ -122,10 +147,10 @@ impl Fit<'_> {
             return None;
         }
         let mut members = Vec::new();
-        self.windows(&mut members);
         self.buckets(&mut members);
         self.spaced(&mut members);
         self.concurrent(&mut members);
+        self.windows(&mut members);
         if let Some(inherited) = &self.inherited {
             let heirs = members.iter_mut().filter(|m| alike(&m.kind, inherited));
             heirs.for_each(|m| m.weight += INHERITED);
@@ -183,31 +208,63 @@ impl Fit<'_> {
         members: &mut Vec<Member>,
     ) {
         const COARSE: u32 = 24;
+        // The further from here, the more a window that is a little longer shifts where others begin.
+        let anchor = self.record.trips.last().map_or(0.0, |trip| trip.t);
+        let span = self.record.trips.first().map_or(0.0, |trip| anchor - trip.t);
         let rate = self.record.trips.iter().map(|trip| trip.rate).fold(0.0, f64::max);
-        let search = |window: f64, levels: &[u32]| {
-            grid::refine(window / 2.0, window, levels, 6, |phase, step| {
+        // `wide`: of the logarithm of the windows that this one stands for.
+        let search = |window: f64, wide: f64, levels: &[u32]| {
+            grid::refine(anchor - window / 2.0, window, levels, 6, |phase, step| {
                 let mut bounds = bounds(self.record, &self.latency, window, phase);
                 bounds.soften(rate * step / 3.0);
+                if wide > 0.0 {
+                    let shift = |trip: &Trip| ((anchor - trip.t) * wide).min(window) / 3.0;
+                    let blurs: Vec<f64> =
+                        self.record.trips.iter().map(|trip| trip.rate * shift(trip)).collect();
+                    bounds.soften_each(&blurs);
+                }
                 limit(&bounds)
             })
         };
-        let rough: Vec<f64> = candidates
-            .iter()
-            .map(|&(window, share, _)| {
-                let cells = search(window, &[COARSE]);
-                share + cells.iter().map(|c| c.found.weight).fold(f64::NEG_INFINITY, f64::max)
-            })
-            .collect();
+        let all = |window: f64, wide: f64| Weighed(ln_sum(&search(window, wide, &[COARSE])));
+        let rough: Vec<f64> =
+            candidates.iter().map(|&(window, share, step)| share + all(window, step).0).collect();
         let best = rough.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        for (&(window, share, _), _) in
-            candidates.iter().zip(&rough).filter(|(_, weight)| **weight > best - 8.0)
+        // A rough search flatters: who does not matter in it never will.
+        let rival = members.iter().map(|m| m.weight).fold(f64::NEG_INFINITY, f64::max);
+        let least =
+            (best - 8.0).max(if self.thorough { rival - prior.ln() - 10.0 } else { best - 8.0 });
+        let mut odd: Vec<f64> = candidates
+            .iter()
+            .zip(&rough)
+            .filter(|(c, weight)| c.2 > 0.0 && **weight > least)
+            .map(|(_, weight)| *weight)
+            .collect();
+        odd.sort_by(|a, b| b.total_cmp(a));
+        let least_odd = odd.get(ODD_MAX).copied().filter(|_| self.thorough).unwrap_or(least);
+        for (&(window, share, step), _) in candidates
+            .iter()
+            .zip(&rough)
+            .filter(|(c, weight)| **weight > if c.2 > 0.0 { least_odd.max(least) } else { least })
         {
-            for cell in search(window, &[COARSE, 8, 8]) {
-                let phase = Duration::try_from_secs_f64(cell.at.rem_euclid(window));
-                let phase = phase.unwrap_or_default();
-                let weight = share + prior.ln() + cell.share;
-                let kind = |limit, window| kind(limit, window, phase);
-                self.window_members(window, &cell.found, weight, kind, members);
+            let fine = step > 0.0 && self.thorough;
+            // Until a window's end is known to within a request, wherever in the record it is.
+            let levels = if fine { divisions(1, step * span * rate) } else { vec![1] };
+            let mut lengths =
+                grid::refine(window.ln(), step, &levels, 5, |x, wide| all(x.exp(), wide));
+            if fine {
+                grid::thin(&mut lengths, 5);
+            }
+            for length in lengths {
+                let window = length.at.exp();
+                let wanted = if self.thorough { window * rate } else { 0.0 };
+                for cell in search(window, length.width, &divisions(COARSE, wanted)) {
+                    let phase = Duration::try_from_secs_f64(cell.at.rem_euclid(window));
+                    let phase = phase.unwrap_or_default();
+                    let weight = share + prior.ln() + length.share + cell.share;
+                    let kind = |limit, window| kind(limit, window, phase);
+                    self.window_members(window, &cell.found, weight, kind, members);
+                }
             }
         }
     }
@@ -235,14 +292,16 @@ impl Fit<'_> {
 
     fn buckets(&self, members: &mut Vec<Member>) {
         let top = (self.record.trips.iter().map(|t| t.rate).fold(0.0, f64::max) * 1.1).ln();
-        let range = 50.0_f64.ln();
+        // A search passes by a slow refill at high speed, and says so little of it that the grid has to be wide.
+        let (range, steps) = if self.thorough { (4_000.0_f64, 240) } else { (50.0, 120) };
+        let (range, kept) = (range.ln(), if self.thorough { 12 } else { 6 });
         let weigh = |x: f64, step: f64| {
             let bounds = |x: f64| families::bucket(self.record, &self.latency, x.exp());
             let (low, mut mid) = (bounds(x - step / 2.0), bounds(x));
             mid.soften_towards(&low, 0.5);
             Limit::real(&mid, x.exp())
         };
-        for cell in grid::refine(top - range / 2.0, range, &[120, 5, 5, 4], 6, weigh) {
+        for cell in grid::refine(top - range / 2.0, range, &[steps, 5, 5, 4], kept, weigh) {
             let rate = cell.at.exp();
             // So few tokens are emptied by jitter alone: see `spaced`.
             if cell.found.value < 1.05 + rate * self.latency.jitter_max {

@@ -68,7 +68,7 @@ const MATTERS: f64 = 7.0;
 
 /// Keeps about so many of the cells that matter, the heavier the likelier (systematic sampling): each of them stands
 /// for as much of the whole as any other.
-fn thin<T: Worth>(cells: &mut Vec<Cell<T>>, kept: usize) {
+pub(super) fn thin<T: Worth>(cells: &mut Vec<Cell<T>>, kept: usize) {
     let best = cells.iter().map(|c| c.found.weight()).fold(f64::NEG_INFINITY, f64::max);
     cells.retain(|c| c.found.weight() > best - MATTERS);
     if cells.len() <= kept {

@@ -3,16 +3,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::families::Latency;
 use super::job::{Found, Job};
+use super::latency::Latencies;
 use super::record::{Note, Record};
 use crate::model::{AttemptId, Estimate, Kind, Moment, QuotaHint};
 
 /// An attempt that is unanswered for this long no longer holds up the ones sent after it; it counts
 /// as admitted, because a refusal is fast.
 const PATIENCE_S: f64 = 5.0;
-/// Latencies that are remembered.
-const LATENCIES: usize = 1_024;
 /// A limiter that is believed in more than this is remembered when its numbers change.
 const SURE: f64 = 0.9;
 /// Time between fits that hints alone call for: the shortest, and the longest when nothing changes.
@@ -73,13 +71,6 @@ struct Pending {
     attempt: AttemptId,
     sent: f64,
     decision: Option<Decision>,
-}
-
-/// The latest latencies of admitted requests, and the shortest of all.
-#[derive(Clone, Debug, Default)]
-struct Latencies {
-    shortest: Option<f64>,
-    ring: VecDeque<f64>,
 }
 
 impl Learner {
@@ -192,40 +183,6 @@ impl Learner {
         };
         if found.estimate.is_some() {
             self.believed.clone_from(&found.estimate);
-        }
-    }
-}
-
-impl Latencies {
-    fn note(&mut self, latency: f64, admitted: bool) {
-        self.shortest = Some(self.shortest.map_or(latency, |s| s.min(latency)));
-        if admitted {
-            if self.ring.len() == LATENCIES {
-                self.ring.pop_front();
-            }
-            self.ring.push_back(latency);
-        }
-    }
-
-    fn summary(&self) -> Latency {
-        if self.ring.is_empty() {
-            return Latency::default();
-        }
-        // From one answer to the next: what a queue adds grows slowly, jitter is another every time.
-        let neighbours = self.ring.iter().zip(self.ring.iter().skip(1));
-        let mut differences: Vec<f64> = neighbours.map(|(a, b)| b - a).collect();
-        differences.sort_by(f64::total_cmp);
-        let last = differences.len().saturating_sub(1);
-        let quantile = |q: f64| {
-            differences.get((last as f64 * q).round() as usize).copied().unwrap_or_default()
-        };
-        Latency {
-            rtt: self.shortest.unwrap_or_default(),
-            // A difference is that of two answers, of two ways each: it has four times the variance of one.
-            jitter: (quantile(0.84) - quantile(0.16)) / 4.0,
-            // If a way's jitter is uniform over J, these quantiles are 2.54 J apart.
-            jitter_max: 0.39 * (quantile(0.99) - quantile(0.01)),
-            answer: self.ring.iter().sum::<f64>() / self.ring.len() as f64,
         }
     }
 }

@@ -79,9 +79,11 @@ impl Limit {
             Numbers::Whole { half } => (true, half),
             Numbers::Real => (false, 0.0),
         };
-        let blur = bounds.blur();
+        let below = bounds.below();
+        let witnesses = bounds.witnesses.clamp(1.0, 8.0).round() as i32;
+        let wide = bounds.blur().max(below);
         let (mut low, mut high) =
-            ((a.min(b) - 3.0 * blur - half).max(0.5), a.max(b) + 3.0 * blur + half);
+            ((a.min(b) - 3.0 * wide - half).max(0.5), a.max(b) + 3.0 * wide + half);
         if whole && high - low < f64::from(STEPS) - 2.0 {
             // Whole numbers, each in the middle of a step.
             low = low.floor() + 0.5;
@@ -92,13 +94,14 @@ impl Limit {
         let mut weights = [0.0; STEPS as usize];
         for (i, weight) in weights.iter_mut().enumerate() {
             let limit = low + step * (i as f64 + 0.5);
+            let admitted = phi((limit - bounds.floor + half) / below).powi(witnesses);
             *weight = bounds.luck
-                + ln_phi((limit - bounds.floor + half) / blur) * bounds.witnesses.clamp(1.0, 8.0)
-                + (prior(limit) * step / limit / LIMIT_RANGE).ln();
-            *weight += bounds.steady.as_ref().map_or(0.0, |s| s.ln_admitted(limit));
-            for (roof, blur) in &bounds.roofs {
-                *weight += ln_phi((roof - limit - half) / blur);
-            }
+                + bounds.steady.as_ref().map_or(0.0, |s| s.ln_admitted(limit))
+                + ln_below(
+                    limit + half,
+                    &bounds.roofs,
+                    admitted * prior(limit) * step / limit / LIMIT_RANGE,
+                );
         }
         let best = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         for (i, weight) in weights.iter().enumerate() {
@@ -123,6 +126,28 @@ impl Limit {
     }
 }
 
+/// Logarithm of the probability that a limit is below all of these roofs, times another.
+fn ln_below(limit: f64, roofs: &[(f64, f64)], mut product: f64) -> f64 {
+    // Logarithms cost more than all the rest: of many factors, as few as the range of a number allows.
+    let mut ln = 0.0;
+    for (roof, blur) in roofs {
+        let z = (roof - limit) / blur;
+        if z > 5.0 {
+            continue;
+        }
+        if z < -6.0 {
+            ln += ln_phi(z);
+            continue;
+        }
+        product *= phi(z);
+        if product < 1e-200 {
+            ln += f64::ln(product);
+            product = 1.0;
+        }
+    }
+    ln + product.ln()
+}
+
 /// Logarithm of the normal distribution function, good to a percent and far into the tail.
 pub(super) fn ln_phi(z: f64) -> f64 {
     if z > 6.0 {
@@ -131,12 +156,17 @@ pub(super) fn ln_phi(z: f64) -> f64 {
     if z < -6.0 {
         return -z * z / 2.0 - (-z).ln() - 0.92;
     }
-    // Abramowitz and Stegun 26.2.17.
+    phi(z).ln()
+}
+
+/// The normal distribution function, good to a percent for what matters and at least 1e-12
+/// (Abramowitz and Stegun 26.2.17).
+fn phi(z: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * z.abs());
     let poly = t
         * (0.319_381_53
             + t * (-0.356_563_782
                 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
     let tail = (-z * z / 2.0).exp() * 0.398_942_28 * poly;
-    (if z >= 0.0 { 1.0 - tail } else { tail }).max(1e-12).ln()
+    (if z >= 0.0 { 1.0 - tail } else { tail }).max(1e-12)
 }

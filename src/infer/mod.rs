@@ -10,6 +10,7 @@ mod fit;
 mod grid;
 mod hinted;
 mod job;
+mod latency;
 mod learner;
 mod limit;
 mod record;

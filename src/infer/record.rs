@@ -20,6 +20,9 @@ pub(super) struct Trip {
     pub(super) rate: f64,
     /// Seconds since the last admitted request before it was sent.
     pub(super) gap: f64,
+    /// Nothing that was sent at about that time was admitted out of turn: everybody who was admitted before is
+    /// counted, whatever order they arrived in.
+    pub(super) settled: bool,
 }
 
 /// What an answer said of a quota, and when the request that it answers was sent.
@@ -41,6 +44,8 @@ pub(super) struct Excerpt {
     pub(super) ends: Track,
     pub(super) trips: Vec<Trip>,
     pub(super) notes: Vec<Note>,
+    /// Everybody who was admitted is counted, whatever order they arrived in: see [`Trip::settled`].
+    pub(super) settled: bool,
 }
 
 /// The record.
@@ -95,7 +100,7 @@ impl Record {
         }
         self.sends.pin();
         let gap = t - self.sends.last().t;
-        self.trips.push(Trip { t, rate, gap });
+        self.trips.push(Trip { t, rate, gap, settled: false });
         true
     }
 
@@ -124,6 +129,7 @@ impl Record {
             ends: Track::since(&self.ends, t),
             trips: self.trips.iter().filter(|trip| trip.t > t).copied().collect(),
             notes: self.notes.iter().filter(|note| note.t > t).copied().collect(),
+            settled: false,
         }
     }
 

@@ -12,6 +12,7 @@ pub(super) use others::{Missing, bucket, concurrent, spaced};
 pub(super) use windows::{OnDemand, counted, counter, fixed, on_demand, sliding, window_begin};
 
 use super::record::{Excerpt, Trip};
+use super::track::Reader;
 
 /// What the network and the server take, as far as latencies tell, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
@@ -36,6 +37,8 @@ pub(super) struct Bounds {
     pub(super) witnesses: f64,
     /// Time constant and steady stretches, where jitter alone might have had a request refused.
     pub(super) steady: Option<Steady>,
+    /// How many requests it may be off, where that is not what trips are off by.
+    pub(super) floor_blur: Option<f64>,
     /// For each trip: what was used before it and one more, and how many requests that may be off
     /// (one standard deviation).
     pub(super) roofs: Vec<(f64, f64)>,
@@ -46,7 +49,7 @@ pub(super) struct Bounds {
 impl Bounds {
     fn new(record: &Excerpt) -> Self {
         let roofs = Vec::with_capacity(record.trips.len());
-        Self { floor: 1.0, witnesses: 0.0, steady: None, roofs, luck: 0.0 }
+        Self { floor: 1.0, witnesses: 0.0, floor_blur: None, steady: None, roofs, luck: 0.0 }
     }
 
     /// So many admissions, one after the other, found this used.
@@ -57,6 +60,14 @@ impl Bounds {
             self.witnesses += admissions;
         }
         self.floor = self.floor.max(used);
+    }
+
+    /// The same, where what is used is known only to within so many requests.
+    fn used_about(&mut self, used: f64, blur: f64, admissions: f64) {
+        let known = self.floor_blur.get_or_insert(0.25);
+        if used - blur > self.floor - *known {
+            (self.floor, self.witnesses, *known) = (used, admissions, blur);
+        }
     }
 
     fn refused(&mut self, used_before: f64, blur: f64) {
@@ -73,6 +84,11 @@ impl Bounds {
         self.roofs.iter().map(|(_, blur)| *blur).fold(0.1, f64::max)
     }
 
+    /// How many requests the floor may be off.
+    pub(super) fn below(&self) -> f64 {
+        self.floor_blur.unwrap_or_else(|| self.blur())
+    }
+
     /// Adds to every blur a share of how far a neighbour's bounds are: between the two, a better
     /// one may lie.
     pub(super) fn soften_towards(&mut self, other: &Self, share: f64) {
@@ -82,9 +98,17 @@ impl Bounds {
         }
     }
 
+    /// Adds to the blur of each trip.
+    pub(super) fn soften_each(&mut self, blurs: &[f64]) {
+        self.roofs.iter_mut().zip(blurs).for_each(|((_, b), blur)| *b += blur);
+    }
+
     /// Adds to every blur.
     pub(super) fn soften(&mut self, blur: f64) {
         self.roofs.iter_mut().for_each(|(_, b)| *b += blur);
+        if let Some(below) = &mut self.floor_blur {
+            *below += blur;
+        }
     }
 }
 
@@ -134,8 +158,22 @@ fn overtaken(slack: f64, jitter: f64) -> f64 {
     p.clamp(1e-7, 1.0 - 1e-7)
 }
 
-/// The uncertainty of a count up to an edge that passes through traffic of this rate.
-fn blur(trip: &Trip, latency: &Latency) -> f64 {
+/// The uncertainty of a count up to an edge that passes through traffic: through that of the trip, or, where the order
+/// of arrival does not matter, through that of this rate.
+fn blur(trip: &Trip, latency: &Latency, edge: impl FnOnce() -> f64) -> f64 {
+    if trip.settled {
+        return edge_blur(edge(), latency);
+    }
     let edge = trip.rate * latency.jitter * std::f64::consts::SQRT_2;
     (0.25_f64.powi(2) + edge.powi(2) + (trip.rate * 0.001).powi(2)).sqrt()
+}
+
+fn edge_blur(rate: f64, latency: &Latency) -> f64 {
+    0.25_f64.hypot(rate * (latency.jitter * std::f64::consts::SQRT_2 + 0.0001))
+}
+
+/// How fast requests came at about that time.
+fn rate_at(sends: &mut Reader<'_>, t: f64, latency: &Latency) -> f64 {
+    let about = (latency.jitter_max * 2.0).max(0.002);
+    (sends.at(t + about) - sends.at(t - about)) / (2.0 * about)
 }

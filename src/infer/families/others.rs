@@ -70,7 +70,12 @@ pub(in crate::infer) fn concurrent(record: &Excerpt, latency: &Latency) -> Bound
         bounds.used(held(p.t), 1.0);
     }
     for trip in &record.trips {
-        bounds.refused(held(trip.t), 0.12 + trip.rate * latency.jitter * std::f64::consts::SQRT_2);
+        // Places are taken out of turn only where requests come, not where answers do.
+        let rate = if trip.settled { 0.0 } else { trip.rate };
+        let edge = latency.answer.max(1e-4);
+        let leaving = if trip.settled { held(trip.t) / edge } else { 0.0 };
+        let blur = 0.12 + (rate + leaving) * latency.jitter * std::f64::consts::SQRT_2;
+        bounds.refused(held(trip.t), blur);
     }
     bounds
 }

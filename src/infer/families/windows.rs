@@ -3,26 +3,35 @@
 use super::super::curve::{Point, TOLERANCE_S};
 use super::super::record::{Excerpt, Trip};
 use super::super::track::Reader;
-use super::{Bounds, Latency, Steady, blur};
+use super::{Bounds, Latency, Steady, blur, edge_blur, rate_at};
 
 /// At most so many in any half-open interval of `window` seconds.
 pub(in crate::infer) fn sliding(record: &Excerpt, latency: &Latency, window: f64) -> Bounds {
     let mut bounds = Bounds::new(record);
     let (mut behind, mut ahead) = (record.sends.reader(), record.sends.reader());
+    let mut here = record.sends.reader();
     let mut previous = record.sends.start();
     for p in record.sends.points() {
         // Only the end of a stretch is sure to have found so much used.
         let admissions = if p.t - previous > window { 4.0 } else { 1.0 };
-        bounds.used(p.n - behind.at(p.t - window), admissions);
-        bounds.used(ahead.at(p.t + window) - p.n, 1.0);
+        let (before, after) = (p.n - behind.at(p.t - window), ahead.at(p.t + window) - p.n);
+        if record.settled {
+            let blur = edge_blur(rate_at(&mut behind, p.t - window, latency), latency);
+            bounds.used_about(before, blur, admissions);
+            let blur = edge_blur(rate_at(&mut here, p.t, latency), latency);
+            bounds.used_about(after, blur, 1.0);
+        } else {
+            bounds.used(before, admissions);
+            bounds.used(after, 1.0);
+        }
         previous = p.t;
     }
     bounds.steady = Steady::of(record, latency, window);
-    let mut here = record.sends.reader();
     for trip in &record.trips {
         // On a slow climb the oldest request has just not left the window, closer than the curve tells.
         let before = here.at(trip.t) - behind.at(trip.t - window - TOLERANCE_S);
-        bounds.refused(before, blur(trip, latency));
+        let edge = trip.t - window;
+        bounds.refused(before, blur(trip, latency, || rate_at(&mut behind, edge, latency)));
     }
     bounds
 }
@@ -48,7 +57,17 @@ pub(in crate::infer) fn fixed(
     let mut inside = |from: f64| {
         if from > seen {
             seen = from;
-            bounds.used(to_reader.at(from + window) - from_reader.at(from), 1.0);
+            let used = to_reader.at(from + window) - from_reader.at(from);
+            if record.settled {
+                let edges = rate_at(&mut from_reader, from, latency).hypot(rate_at(
+                    &mut to_reader,
+                    from + window,
+                    latency,
+                ));
+                bounds.used_about(used, edge_blur(edges, latency), 1.0);
+            } else {
+                bounds.used(used, 1.0);
+            }
         }
     };
     let mut previous = start;
@@ -59,7 +78,8 @@ pub(in crate::infer) fn fixed(
     }
     for trip in &record.trips {
         let from = begin(trip.t);
-        bounds.refused(to_reader.at(trip.t) - from_reader.at(from), blur(trip, latency));
+        let used = to_reader.at(trip.t) - from_reader.at(from);
+        bounds.refused(used, blur(trip, latency, || rate_at(&mut from_reader, from, latency)));
     }
     bounds
 }
@@ -151,12 +171,15 @@ pub(in crate::infer) fn on_demand(record: &Excerpt, latency: &Latency, window: f
     let mut refuse = |windows: &OnDemand, trip: &Trip, n: f64, bounds: &mut Bounds| {
         let (used, _) = windows.used(trip.t, n);
         if windows.sure {
-            bounds.refused(used, blur(trip, latency).hypot(windows.slip(trip.rate, latency)));
+            let blur = blur(trip, latency, || 0.0);
+            bounds.refused(used, blur.hypot(windows.slip(trip.rate, latency)));
         } else {
             // Where the window begins is anybody's guess until there has been a silence: any of its requests might
             // have been the one too many.
             bounds.luck -= (used + 1.0).ln();
-            bounds.refused(n - behind.at(trip.t - window), blur(trip, latency));
+            let edge = trip.t - window;
+            let used = n - behind.at(edge);
+            bounds.refused(used, blur(trip, latency, || rate_at(&mut behind, edge, latency)));
         }
     };
     let mut previous = *start;
@@ -214,8 +237,11 @@ pub(in crate::infer) fn counter(
         bounds.used(count(p.t), 1.0);
         previous = *p;
     }
+    let mut edge = record.sends.reader();
     for trip in &record.trips {
-        bounds.refused(count(trip.t), blur(trip, latency));
+        let begin = window_begin(trip.t, window, phase);
+        let used = count(trip.t);
+        bounds.refused(used, blur(trip, latency, || rate_at(&mut edge, begin, latency)));
     }
     bounds
 }

@@ -1,10 +1,14 @@
 //! The learner off line: a whole record at once, concluded about with evidence; and the probe, which designs the
 //! experiments that would tell more.
 
+mod belief;
 mod conclude;
 mod conclusion;
+mod design;
+mod evidence;
 mod observations;
 mod plan;
+mod posterior;
 mod prober;
 
 pub use conclude::conclude;
@@ -14,4 +18,4 @@ pub use conclusion::{
 };
 pub use observations::{Attempt, Named, Observations, Quota};
 pub use plan::{Assignment, Budget, Ended, Order};
-pub use prober::{Answered, Prober, Progress, Trial};
+pub use prober::{Answered, Known, Milestone, Prober, Progress, Trial};

@@ -66,4 +66,6 @@ pub enum Ended {
     Throttles,
     /// The budget's time is over.
     Time,
+    /// Somebody ended it.
+    Interrupted,
 }

@@ -1,0 +1,128 @@
+//! What a probe believes between two experiments, and whether that is enough.
+
+use std::fmt;
+
+use super::conclusion::{Figure, KindName};
+use super::design::{self, Experiment, Prices};
+use super::observations::Observations;
+use super::posterior::Posterior;
+use crate::model::Kind;
+
+/// A kind is known with this probability.
+const SURE: f64 = 0.985;
+/// A rate whose interval is narrower than this, as a ratio, is known.
+const RATE_KNOWN: f64 = 0.014;
+/// Likewise a burst, or one within so many requests.
+const BURST_KNOWN: (f64, f64) = (0.03, 2.0);
+
+const DEBUG: bool = false;
+/// What is believed.
+#[derive(Debug, Default)]
+pub(super) struct Belief {
+    posterior: Option<Posterior>,
+}
+
+impl Belief {
+    /// Looks at everything that the first party has been through.
+    pub(super) fn update(&mut self, observations: &Observations) {
+        self.posterior = Posterior::of(observations, |attempt| attempt.party == 0);
+        if let Some(p) = self.posterior.as_ref().filter(|_| DEBUG) {
+            println!("evidence {:.1} latency {:?}", p.evidence, p.latency);
+            for k in p.kinds() {
+                let m = p.of_kind(Some(k.kind)).next();
+                println!("   {:.4} {:?}", k.probability, m);
+            }
+        }
+    }
+
+    /// Whether anything was refused.
+    pub(super) const fn is_any(&self) -> bool {
+        self.posterior.is_some()
+    }
+
+    /// Whether rate and burst are known.
+    pub(super) fn knows_numbers(&self) -> bool {
+        let Some(posterior) = &self.posterior else { return false };
+        let (Some(rate), Some(burst)) = (posterior.rate(None), posterior.burst(None)) else {
+            return false;
+        };
+        let spread = |f: Figure| f.high - f.low;
+        spread(rate) < rate.value * RATE_KNOWN
+            && spread(burst) < (burst.value * BURST_KNOWN.0).max(BURST_KNOWN.1)
+    }
+
+    /// Whether the kind is known.
+    pub(super) fn knows_kind(&self) -> bool {
+        self.kind().is_some()
+    }
+
+    fn kind(&self) -> Option<KindName> {
+        let first = *self.posterior.as_ref()?.kinds().first()?;
+        (first.probability > SURE).then_some(first.kind)
+    }
+
+    /// The experiment that tells most, if it begins at `start` (in seconds); `made` says how often one was made.
+    pub(super) fn experiment(
+        &self,
+        prices: &Prices,
+        start: f64,
+        made: impl Fn(&str) -> usize,
+    ) -> Option<Experiment> {
+        design::best(self.posterior.as_ref()?, prices, start, made)
+    }
+
+    /// The likeliest limiter.
+    pub(super) fn likeliest(&self) -> Option<Kind> {
+        self.posterior.as_ref()?.members.first().map(|m| m.kind)
+    }
+
+    /// Requests at once, about.
+    pub(super) fn burst(&self) -> Option<f64> {
+        Some(self.posterior.as_ref()?.burst(None)?.value)
+    }
+
+    /// Rate per second and window in seconds, about.
+    pub(super) fn rate_and_window(&self) -> Option<(f64, f64)> {
+        let posterior = self.posterior.as_ref()?;
+        Some((posterior.rate(None)?.value, posterior.window(None)?.value))
+    }
+
+    /// Seconds of silence after which nearly every limiter that it may be has forgotten everything.
+    pub(super) fn rest(&self) -> f64 {
+        let Some(posterior) = &self.posterior else { return 0.0 };
+        let mut times: Vec<(f64, f64)> =
+            posterior.members.iter().map(|m| (to_forget(&m.kind), m.weight)).collect();
+        times.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let at = |q: f64| {
+            let mut sum = 0.0;
+            let found = times.iter().find(|(_, w)| {
+                sum += w;
+                sum >= q
+            });
+            found.or(times.last()).map_or(0.0, |t| t.0)
+        };
+        let jitter = posterior.latency.jitter_max + 0.005;
+        at(0.95).min(at(0.6) * 3.0 + 1.0) + jitter
+    }
+}
+
+fn to_forget(kind: &Kind) -> f64 {
+    let window = kind.window().as_secs_f64();
+    match kind {
+        Kind::SlidingCounter { .. } => 2.0 * window,
+        _ => window,
+    }
+}
+
+impl fmt::Display for Belief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(posterior) = &self.posterior else { return Ok(()) };
+        let (Some(rate), Some(first)) = (posterior.rate(None), posterior.kinds().first().copied())
+        else {
+            return Ok(());
+        };
+        let percent = first.probability * 100.0;
+        let words = first.kind.words();
+        write!(f, "{words} ({percent:.0} %), {:.4}/s ({:.4} to {:.4})", rate.value, rate.low, rate.high)
+    }
+}

@@ -1,0 +1,188 @@
+//! What is believed after a record: every limiter that may be it, with its weight.
+
+use super::conclusion::{Figure, KindName, KindShare};
+use super::evidence;
+use super::observations::{Attempt, Observations};
+use crate::infer::families::Latency;
+use crate::infer::fit::{Fit, Member};
+use crate::model::Kind;
+
+/// The limiters that may be it.
+#[derive(Clone, Debug)]
+pub(super) struct Posterior {
+    /// With weights that add up to 1, the likeliest first.
+    pub(super) members: Vec<Member>,
+    pub(super) latency: Latency,
+    /// Logarithm of the evidence for all of them together.
+    pub(super) evidence: f64,
+}
+
+/// Members lighter than this, in relation to the heaviest, are left out.
+const LIGHTEST: f64 = 1e-6;
+
+impl Posterior {
+    /// What the attempts of a group of parties tell; `None`: nothing was refused.
+    pub(super) fn of(
+        observations: &Observations,
+        belongs: impl Fn(&Attempt) -> bool,
+    ) -> Option<Self> {
+        let latency = evidence::latency(observations);
+        let record = evidence::excerpt(observations, &latency, belongs);
+        let fit = Fit { record: &record, latency, inherited: None, thorough: true };
+        Self::from(fit.members()?, latency)
+    }
+
+    fn from(mut members: Vec<Member>, latency: Latency) -> Option<Self> {
+        let best = members.iter().map(|m| m.weight).fold(f64::NEG_INFINITY, f64::max);
+        if !best.is_finite() {
+            return None;
+        }
+        members.iter_mut().for_each(|m| m.weight = (m.weight - best).exp());
+        members.retain(|m| m.weight > LIGHTEST);
+        let total: f64 = members.iter().map(|m| m.weight).sum();
+        members.iter_mut().for_each(|m| m.weight /= total);
+        members.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        Some(Self { members, latency, evidence: best + total.ln() })
+    }
+
+    /// Every kind with its probability, the likeliest first.
+    pub(super) fn kinds(&self) -> Vec<KindShare> {
+        let mut shares: Vec<KindShare> = Vec::new();
+        for member in &self.members {
+            let kind = KindName::of(&member.kind);
+            match shares.iter_mut().find(|share| share.kind == kind) {
+                Some(share) => share.probability += member.weight,
+                None => shares.push(KindShare { kind, probability: member.weight }),
+            }
+        }
+        shares.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        shares
+    }
+
+    /// Of the members, those of a kind; all, if it is not given.
+    pub(super) fn of_kind(&self, kind: Option<KindName>) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(move |m| kind.is_none_or(|kind| KindName::of(&m.kind) == kind))
+    }
+
+    /// The rate that the limit says, per second.
+    pub(super) fn rate(&self, kind: Option<KindName>) -> Option<Figure> {
+        figure(self.of_kind(kind).map(|m| {
+            let rate = stated_rate(&m.kind, self.latency.answer, m.rate);
+            (rate, m.spread * rate / m.rate, m.weight)
+        }))
+    }
+
+    /// Requests at once after a rest.
+    pub(super) fn burst(&self, kind: Option<KindName>) -> Option<Figure> {
+        figure(self.of_kind(kind).map(|m| (burst(&m.kind), 0.25, m.weight)))
+    }
+
+    /// Length of the window, in seconds.
+    pub(super) fn window(&self, kind: Option<KindName>) -> Option<Figure> {
+        figure(self.of_kind(kind).map(|m| {
+            let window = m.kind.window().as_secs_f64();
+            (window, window * m.spread / m.rate / 2.0, m.weight)
+        }))
+    }
+
+    /// About so many members that stand for all, each for the same share.
+    pub(super) fn sample(&self, about: usize) -> Vec<(Kind, f64)> {
+        let mut sample: Vec<(Kind, f64)> = Vec::new();
+        let each = 1.0 / about as f64;
+        let (mut passed, mut next) = (0.0, each / 2.0);
+        for member in &self.members {
+            passed += member.weight;
+            let mut times = 0.0;
+            while next < passed {
+                next += each;
+                times += each;
+            }
+            if times > 0.0 {
+                sample.push((member.kind, times));
+            }
+        }
+        sample
+    }
+}
+
+/// What the limit of a member says, without what jitter makes of it.
+pub(super) fn stated_rate(kind: &Kind, answer: f64, lasting: f64) -> f64 {
+    match *kind {
+        Kind::FixedWindow { limit, window, .. }
+        | Kind::OnDemandWindow { limit, window }
+        | Kind::SlidingLog { limit, window }
+        | Kind::SlidingCounter { limit, window, .. } => limit as f64 / window.as_secs_f64(),
+        Kind::TokenBucket { rate, .. } | Kind::Queue { rate, .. } => rate.per_second(),
+        Kind::Concurrency { limit } if answer > 0.0 => limit as f64 / answer,
+        Kind::Concurrency { .. } => lasting,
+    }
+}
+
+/// Requests that a member admits at once after a rest.
+pub(super) fn burst(kind: &Kind) -> f64 {
+    match *kind {
+        Kind::FixedWindow { limit, .. }
+        | Kind::OnDemandWindow { limit, .. }
+        | Kind::SlidingLog { limit, .. }
+        | Kind::SlidingCounter { limit, .. }
+        | Kind::Concurrency { limit } => limit as f64,
+        Kind::TokenBucket { burst, .. } => burst as f64,
+        Kind::Queue { depth, .. } => depth as f64 + 1.0,
+    }
+}
+
+/// The median and the middle 95 % of a mixture of (value, standard deviation, weight).
+fn figure(parts: impl Iterator<Item = (f64, f64, f64)>) -> Option<Figure> {
+    let mut points: Vec<(f64, f64)> = parts
+        .flat_map(|(value, spread, weight)| {
+            // Three points with the mean and the spread of a normal distribution.
+            [(-1.73, 1.0 / 6.0), (0.0, 2.0 / 3.0), (1.73, 1.0 / 6.0)]
+                .map(|(z, share)| (value + z * spread, weight * share))
+        })
+        .collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let total: f64 = points.iter().map(|p| p.1).sum();
+    let at = |q: f64| {
+        let mut sum = 0.0;
+        points.iter().find(|(_, w)| {
+            sum += w / total;
+            sum >= q
+        })
+    };
+    let last = points.last()?.0;
+    Some(Figure {
+        value: at(0.5).map_or(last, |p| p.0),
+        low: at(0.025).map_or(last, |p| p.0),
+        high: at(0.975).map_or(last, |p| p.0),
+    })
+}
+
+impl KindName {
+    /// The name of a kind.
+    #[must_use]
+    pub const fn of(kind: &Kind) -> Self {
+        match kind {
+            Kind::FixedWindow { .. } => Self::FixedWindow,
+            Kind::OnDemandWindow { .. } => Self::OnDemandWindow,
+            Kind::SlidingLog { .. } => Self::SlidingLog,
+            Kind::SlidingCounter { .. } => Self::SlidingCounter,
+            Kind::TokenBucket { .. } => Self::TokenBucket,
+            Kind::Queue { .. } => Self::Queue,
+            Kind::Concurrency { .. } => Self::Concurrency,
+        }
+    }
+
+    /// The same in words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::FixedWindow => "fixed window",
+            Self::OnDemandWindow => "window on demand",
+            Self::SlidingLog => "sliding log",
+            Self::SlidingCounter => "sliding counter",
+            Self::TokenBucket => "token bucket",
+            Self::Queue => "queue",
+            Self::Concurrency => "concurrency limit",
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! From one experiment to the next.
+
+use std::time::Duration;
+
+use super::{Answered, Known, Milestone, Prober, Trial};
+use crate::infer::Decision;
+use crate::infer::study::design::{Experiment, Piece, Prices};
+use crate::infer::study::plan::{Ended, Order};
+use crate::model::{AttemptId, Moment};
+
+/// Answers that take longer are not waited for.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// When to ask after a refusal that says nothing, in seconds after the one before.
+const ASK_AFTER: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0];
+/// The first rate of a search, as a share of the highest, and how much faster each piece of it is.
+const FIRST: f64 = 0.001;
+const FASTER: f64 = 1.25;
+/// Seconds that a piece of the search takes.
+const SEARCH_PIECE: f64 = 0.25;
+/// After so many experiments it is not going to know better.
+const EXPERIMENTS_MAX: usize = 30;
+/// Requests and time that rate and burst should cost at most, in requests of a full quota and in windows, or at least.
+const FAIR: (f64, f64) = (1_500.0, 3.0);
+const FAIR_TIME: (f64, f64) = (300.0, 5.0);
+
+/// What it is at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Step {
+    /// The next experiment is to be chosen.
+    Choose,
+    /// The pieces are sent; the next of them begins at this moment.
+    Begin(Moment),
+    /// So many of a piece are still to go out.
+    Sending { left: u64, gap: Duration },
+    /// Nothing more is sent; answers are waited for, until then.
+    Settle { until: Moment },
+    /// A request is to ask whether the pause is over.
+    Ask { at: Moment, nth: usize },
+    /// It is on its way.
+    Asked { nth: usize, attempt: Option<AttemptId> },
+    /// Silence, so that the limiter forgets.
+    Rest { until: Moment },
+    /// The end.
+    Done(Ended),
+}
+
+/// A piece of an experiment, and who sends it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Part {
+    pub(super) party: usize,
+    pub(super) piece: Piece,
+}
+
+impl Prober {
+    pub(super) fn next(&mut self, now: Moment) -> Order {
+        loop {
+            match self.step {
+                Step::Done(ended) => return Order::Done(ended),
+                Step::Choose => self.choose(now),
+                Step::Begin(at) if now < at => return Order::WakeAt(at),
+                Step::Begin(_) => {
+                    let Some(part) = self.pieces.pop_front() else {
+                        self.step = Step::Settle { until: now + PATIENCE };
+                        continue;
+                    };
+                    let gap = Duration::from_secs_f64(1.0 / part.piece.rate);
+                    self.step = Step::Sending { left: part.piece.count, gap };
+                    return send(&part, self.doing);
+                }
+                Step::Sending { .. } | Step::Asked { .. } => return Order::WakeAt(Moment::NEVER),
+                Step::Settle { until } => {
+                    if !self.flying.is_empty() && now < until {
+                        return Order::WakeAt(until);
+                    }
+                    self.settled(now);
+                }
+                Step::Ask { at, .. } if now < at => return Order::WakeAt(at),
+                Step::Ask { nth, .. } => {
+                    if let Some(ended) = self.exhausted(now) {
+                        self.step = Step::Done(ended);
+                        continue;
+                    }
+                    self.doing = "asking whether the pause is over";
+                    self.step = Step::Asked { nth, attempt: None };
+                    let piece = Piece { wait: 0.0, rate: 1.0, count: 1 };
+                    return send(&Part { party: 0, piece }, self.doing);
+                }
+                Step::Rest { until } if now < until => return Order::WakeAt(until),
+                Step::Rest { .. } => self.step = Step::Choose,
+            }
+        }
+    }
+
+    /// A request went out.
+    pub(super) fn piece_sent(&mut self, sent: AttemptId, at: Moment) {
+        if let Some(trial) = self.trials.last_mut().filter(|t| t.at < 0.0) {
+            trial.at = at.as_secs_f64();
+        }
+        match &mut self.step {
+            Step::Sending { left, gap } => {
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    let gap = *gap;
+                    let wait = self.pieces.front().map_or(0.0, |next| next.piece.wait);
+                    let wait = Duration::from_secs_f64(wait).max(gap);
+                    self.step = Step::Begin(at + wait);
+                }
+            }
+            Step::Asked { attempt, .. } => *attempt = Some(sent),
+            _ => {}
+        }
+    }
+
+    /// An answer came.
+    pub(super) fn heard(&mut self, attempt: AttemptId, answer: &Answered) {
+        let running = matches!(self.step, Step::Sending { .. } | Step::Begin(_));
+        if running {
+            if answer.decision == Decision::Refused {
+                self.pieces.clear();
+                self.refused = Some((answer.at, answer.at));
+                self.step = Step::Settle { until: answer.at + PATIENCE };
+            }
+            return;
+        }
+        match self.step {
+            Step::Settle { until } => {
+                if answer.decision == Decision::Refused {
+                    let first = self.refused.map_or(answer.at, |(_, first)| first);
+                    self.refused = Some((answer.at, first));
+                }
+                self.step = Step::Settle { until };
+            }
+            Step::Asked { nth, attempt: Some(asked) } if asked == attempt => {
+                if answer.decision == Decision::Refused {
+                    let first = self.refused.map_or(answer.at, |(_, first)| first);
+                    self.refused = Some((answer.at, first));
+                    self.step = self.ask(nth + 1);
+                } else {
+                    self.refused = None;
+                    self.step = Step::Settle { until: answer.at + PATIENCE };
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What had been ordered cannot be sent: the experiment is over.
+    pub(super) fn interrupted(&mut self, now: Moment) {
+        self.pieces.clear();
+        self.step = match self.step {
+            Step::Asked { nth, .. } => Step::Ask { at: now + Duration::from_millis(250), nth },
+            Step::Sending { .. } | Step::Begin(_) => Step::Settle { until: now + PATIENCE },
+            other => other,
+        };
+    }
+
+    /// When to ask for the `nth` time.
+    fn ask(&self, nth: usize) -> Step {
+        let (latest, _) = self.refused.unwrap_or_default();
+        let at = if self.paused_until > latest {
+            self.paused_until
+        } else {
+            latest + Duration::from_secs_f64(ASK_AFTER[nth.min(ASK_AFTER.len() - 1)])
+        };
+        Step::Ask { at, nth }
+    }
+
+    /// Everything has been answered.
+    fn settled(&mut self, now: Moment) {
+        self.close_trial();
+        if self.refused.is_some() {
+            self.step = self.ask(0);
+            return;
+        }
+        self.belief.update(&self.observations);
+        let last = self.observations.attempts.last().map_or(0.0, |a| a.sent);
+        let rest = self.belief.rest() - (now.as_secs_f64() - last);
+        self.step = Step::Rest { until: now + Duration::from_secs_f64(rest.max(0.0)) };
+    }
+
+    /// Enters what the experiment came to, in order of sending.
+    fn close_trial(&mut self) {
+        let Some(trial) = self.trials.last_mut() else { return };
+        let Some(made) = self.observations.attempts.get(self.trial_from..) else { return };
+        trial.refused |= made.iter().any(|a| a.decision == Decision::Refused);
+        let admitted = made.iter().take_while(|a| a.decision != Decision::Refused);
+        trial.admitted += admitted.count() as u64;
+        self.trial_from = usize::MAX;
+    }
+
+    fn choose(&mut self, now: Moment) {
+        if let Some(ended) = self.exhausted(now) {
+            self.step = Step::Done(ended);
+            return;
+        }
+        if !self.belief.is_any() {
+            if self.trials.is_empty() {
+                let search = self.search();
+                self.begin(search, "a search for where refusals begin", false, now);
+            } else {
+                self.step = Step::Done(Ended::NeverRefused);
+            }
+            return;
+        }
+        if self.belief.knows_numbers() {
+            self.reach(Known::Numbers, now);
+        }
+        let known = self.belief.knows_numbers() && self.belief.knows_kind();
+        if known {
+            self.reach(Known::Kind, now);
+        }
+        let experiment = (!known && self.trials.len() < EXPERIMENTS_MAX)
+            .then(|| {
+                let made = |why: &str| self.trials.iter().filter(|t| t.why == why).count();
+                self.belief.experiment(&self.prices(), now.as_secs_f64(), made)
+            })
+            .flatten();
+        let Some(Experiment { pieces, why }) = experiment else {
+            self.step = Step::Done(Ended::Answered);
+            return;
+        };
+        let even = pieces.len() == 1;
+        let parts = pieces.into_iter().map(|piece| Part { party: 0, piece }).collect();
+        self.begin(parts, why, even, now);
+    }
+
+    fn begin(&mut self, parts: Vec<Part>, why: &'static str, even: bool, now: Moment) {
+        let (party, rate) = parts.last().map_or((0, 0.0), |p| (p.party, p.piece.rate));
+        let why_told = why.to_owned();
+        self.trials.push(Trial {
+            at: -1.0,
+            party,
+            rate,
+            why: why_told,
+            admitted: 0,
+            refused: false,
+            even,
+        });
+        self.trial_from = self.observations.attempts.len();
+        self.doing = why;
+        self.pieces = parts.into();
+        self.step = Step::Begin(now);
+    }
+
+    /// Faster and faster, up to what the budget allows.
+    fn search(&self) -> Vec<Part> {
+        let top = self.assignment.budget.rate;
+        let mut rate = (top * FIRST).max(1.0).min(top);
+        let mut parts = Vec::new();
+        loop {
+            let seconds = if rate >= top { 400.0 * SEARCH_PIECE } else { SEARCH_PIECE };
+            let count = (rate * seconds).ceil() as u64;
+            parts.push(Part { party: 0, piece: Piece { wait: 0.0, rate, count } });
+            if rate >= top {
+                return parts;
+            }
+            rate = (rate * FASTER).min(top);
+        }
+    }
+
+    fn prices(&self) -> Prices {
+        let burst = self.belief.burst().unwrap_or(1.0);
+        let window = self.belief.rate_and_window().map_or(1.0, |(_, window)| window);
+        let left = self.left();
+        Prices {
+            requests: FAIR.0.max(FAIR.1 * burst),
+            seconds: FAIR_TIME.0.max(FAIR_TIME.1 * window),
+            rate_max: self.assignment.budget.rate,
+            count_max: (FAIR.0.max(FAIR.1 * burst) as u64).min(left),
+            refusal: self.refusal_costs(),
+            rest: self.belief.rest(),
+        }
+    }
+
+    /// Seconds that the pauses after refusals took, on average.
+    fn refusal_costs(&self) -> f64 {
+        let advised: Vec<f64> =
+            self.observations.attempts.iter().filter_map(|a| a.advice).collect();
+        if advised.is_empty() { 1.0 } else { advised.iter().sum::<f64>() / advised.len() as f64 }
+    }
+
+    fn left(&self) -> u64 {
+        let sent = self.observations.attempts.len() as u64;
+        self.assignment.budget.requests.saturating_sub(sent)
+    }
+
+    fn exhausted(&self, now: Moment) -> Option<Ended> {
+        let budget = &self.assignment.budget;
+        if self.left() == 0 {
+            return Some(Ended::Requests);
+        }
+        if self.throttles >= budget.throttles {
+            return Some(Ended::Throttles);
+        }
+        (now.since(self.began) >= budget.time).then_some(Ended::Time)
+    }
+
+    fn reach(&mut self, known: Known, now: Moment) {
+        if self.milestones.iter().all(|m| m.known != known) {
+            let requests = self.observations.attempts.len() as u64;
+            self.milestones.push(Milestone { known, requests, after: now.since(self.began) });
+        }
+    }
+}
+
+fn send(part: &Part, why: &'static str) -> Order {
+    Order::Send { party: part.party, rate: part.piece.rate, count: part.piece.count, why }
+}
