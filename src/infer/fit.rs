@@ -251,7 +251,7 @@ impl Fit<'_> {
             // Until a window's end is known to within a request, wherever in the record it is.
             let levels = if fine { divisions(1, step * span * rate) } else { vec![1] };
             let mut lengths =
-                grid::refine(window.ln(), step, &levels, 5, |x, wide| all(x.exp(), wide));
+                grid::refine(window.ln(), step, &levels, 10, |x, wide| all(x.exp(), wide));
             if fine {
                 grid::thin(&mut lengths, 5);
             }

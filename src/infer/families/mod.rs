@@ -98,9 +98,12 @@ impl Bounds {
         }
     }
 
-    /// Adds to the blur of each trip.
+    /// Adds to the blur of each trip, and of the floor what is most.
     pub(super) fn soften_each(&mut self, blurs: &[f64]) {
         self.roofs.iter_mut().zip(blurs).for_each(|((_, b), blur)| *b += blur);
+        if let Some(below) = &mut self.floor_blur {
+            *below += blurs.iter().copied().fold(0.0, f64::max);
+        }
     }
 
     /// Adds to every blur.

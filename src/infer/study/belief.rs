@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::conclusion::{Figure, KindName};
 use super::design::{self, Experiment, Prices};
+use super::evidence::Pauses;
 use super::observations::Observations;
 use super::posterior::Posterior;
 use crate::model::Kind;
@@ -87,6 +88,13 @@ impl Belief {
         Some((posterior.rate(None)?.value, posterior.window(None)?.value))
     }
 
+    /// How often to ask whether a pause is over, in seconds, where it is the limit's own: so that its end is known to
+    /// within a part of the window.
+    pub(super) fn ask_every(&self) -> Option<f64> {
+        let posterior = self.posterior.as_ref().filter(|p| p.pauses == Pauses::Limit)?;
+        Some((posterior.window(None)?.value / 12.0).max(0.25))
+    }
+
     /// Seconds of silence after which nearly every limiter that it may be has forgotten everything.
     pub(super) fn rest(&self) -> f64 {
         let Some(posterior) = &self.posterior else { return 0.0 };
@@ -123,6 +131,10 @@ impl fmt::Display for Belief {
         };
         let percent = first.probability * 100.0;
         let words = first.kind.words();
-        write!(f, "{words} ({percent:.0} %), {:.4}/s ({:.4} to {:.4})", rate.value, rate.low, rate.high)
+        write!(
+            f,
+            "{words} ({percent:.0} %), {:.4}/s ({:.4} to {:.4})",
+            rate.value, rate.low, rate.high
+        )
     }
 }

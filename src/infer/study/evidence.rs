@@ -15,17 +15,27 @@ const NOTES_MAX: usize = 256;
 /// How far off a point of a curve may be, in seconds of requests.
 const TOLERANCE_S: f64 = 2e-5;
 
+/// What the pauses after refusals are taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pauses {
+    /// The limit itself: who asks too early, or before what was advised, is refused by it.
+    Limit,
+    /// Something of their own, such as a lockout: they tell nothing of the limit.
+    Lockout,
+}
+
 /// What a group of parties has been through.
 pub(super) fn excerpt(
     observations: &Observations,
     latency: &Latency,
+    pauses: Pauses,
     belongs: impl Fn(&Attempt) -> bool,
 ) -> Excerpt {
     let attempts: Vec<&Attempt> = observations.attempts.iter().filter(|a| belongs(a)).collect();
     let start = attempts.first().map_or(0.0, |first| first.sent - 1.0);
     let mut sends = Curve::within(TOLERANCE_S, start, POINTS_MAX);
     let mut ends = Curve::within(TOLERANCE_S, start, POINTS_MAX);
-    let trips = trips(&attempts, latency.jitter_max);
+    let trips = trips(&attempts, latency, pauses);
     let mut marks = trips.iter().peekable();
     let mut answers = Vec::new();
     for attempt in attempts.iter().filter(|a| a.decision != Decision::Refused) {
@@ -58,34 +68,54 @@ fn note(attempt: &Attempt) -> Option<Note> {
     })
 }
 
-/// Where refusals began, of each epoch the first and the last place at which nothing was admitted out of turn.
-fn trips(attempts: &[&Attempt], jitter: f64) -> Vec<Trip> {
+/// Where refusals began, of each epoch the first and the last place at which nothing was admitted out of turn; and,
+/// where pauses tell of the limit, until when it still held.
+fn trips(attempts: &[&Attempt], latency: &Latency, pauses: Pauses) -> Vec<Trip> {
     let mut trips = Vec::new();
     let mut from = 0;
     while let Some(first) = position(attempts, from, |a| a.decision == Decision::Refused) {
         let heard = attempts[first].answered.unwrap_or(attempts[first].sent);
         let end = position(attempts, first, |a| a.sent > heard).unwrap_or(attempts.len());
         let flown = attempts[..first].iter().any(|a| a.decision == Decision::Admitted);
-        let mut settled = settled(attempts, first, end, jitter);
+        let mut settled = settled(attempts, first, end, latency.jitter_max);
         if flown && let Some(begin) = settled.next() {
             trips.push(begin);
             trips.extend(settled.last());
         }
-        // Whoever asks during the pause and is refused tells of the pause, not of the limit.
-        let mut heard = heard;
-        let mut next = end;
-        for (i, attempt) in attempts.iter().enumerate().skip(first) {
-            if attempt.sent > heard && attempt.decision == Decision::Admitted {
-                break;
-            }
-            next = i + 1;
-            if attempt.decision == Decision::Refused {
-                heard = heard.max(attempt.answered.unwrap_or(attempt.sent));
-            }
+        let (next, held_until) = pause(attempts, first, latency);
+        let latest = attempts[..first].iter().rev().find(|a| a.decision == Decision::Admitted);
+        if pauses == Pauses::Limit
+            && let Some(latest) = latest
+            && trips.last().is_none_or(|trip| trip.t < held_until)
+        {
+            let gap = held_until - latest.sent;
+            trips.push(Trip { t: held_until, rate: 1.0 / gap, gap, settled: true });
         }
         from = next;
     }
     trips
+}
+
+/// Where the epoch that begins with a refusal ends, and the latest time at which a request would have been
+/// refused, or was.
+fn pause(attempts: &[&Attempt], first: usize, latency: &Latency) -> (usize, f64) {
+    let mut heard = f64::NEG_INFINITY;
+    let mut held_until = f64::NEG_INFINITY;
+    for (i, attempt) in attempts.iter().enumerate().skip(first) {
+        if attempt.decision == Decision::Refused {
+            heard = heard.max(attempt.answered.unwrap_or(attempt.sent));
+            held_until = held_until.max(attempt.sent);
+            if let Some(advice) = attempt.advice {
+                // Header fields round up to whole seconds.
+                let whole = (advice - advice.round()).abs() < 1e-6;
+                let early = if whole { 1.0 } else { 0.001 } + latency.jitter_max;
+                held_until = held_until.max(attempt.sent + advice - early);
+            }
+        } else if attempt.sent > heard && attempt.decision == Decision::Admitted {
+            return (i, held_until.min(attempt.sent - 1e-6));
+        }
+    }
+    (attempts.len(), held_until)
 }
 
 fn position(attempts: &[&Attempt], from: usize, is: impl Fn(&Attempt) -> bool) -> Option<usize> {

@@ -1,7 +1,7 @@
 //! What is believed after a record: every limiter that may be it, with its weight.
 
 use super::conclusion::{Figure, KindName, KindShare};
-use super::evidence;
+use super::evidence::{self, Pauses};
 use super::observations::{Attempt, Observations};
 use crate::infer::families::Latency;
 use crate::infer::fit::{Fit, Member};
@@ -13,10 +13,14 @@ pub(super) struct Posterior {
     /// With weights that add up to 1, the likeliest first.
     pub(super) members: Vec<Member>,
     pub(super) latency: Latency,
+    /// What its pauses are best taken for.
+    pub(super) pauses: Pauses,
     /// Logarithm of the evidence for all of them together.
     pub(super) evidence: f64,
 }
 
+/// How much less likely the record may become by its pauses: at all, and by each of them.
+const EXPLAINED: (f64, f64) = (12.0, 1.0);
 /// Members lighter than this, in relation to the heaviest, are left out.
 const LIGHTEST: f64 = 1e-6;
 
@@ -27,12 +31,20 @@ impl Posterior {
         belongs: impl Fn(&Attempt) -> bool,
     ) -> Option<Self> {
         let latency = evidence::latency(observations);
-        let record = evidence::excerpt(observations, &latency, belongs);
-        let fit = Fit { record: &record, latency, inherited: None, thorough: true };
-        Self::from(fit.members()?, latency)
+        let taken_for = |pauses: Pauses| {
+            let record = evidence::excerpt(observations, &latency, pauses, &belongs);
+            let fit = Fit { record: &record, latency, inherited: None, thorough: true };
+            Some((Self::from(fit.members()?, latency, pauses)?, record.trips.len()))
+        };
+        let (apart, trips) = taken_for(Pauses::Lockout)?;
+        let (within, more) = taken_for(Pauses::Limit)?;
+        let holds = more.saturating_sub(trips) as f64;
+        // What holds explains the pauses as well, at the price that any further evidence has.
+        let explained = within.evidence > apart.evidence - EXPLAINED.0 - EXPLAINED.1 * holds;
+        Some(if explained { within } else { apart })
     }
 
-    fn from(mut members: Vec<Member>, latency: Latency) -> Option<Self> {
+    fn from(mut members: Vec<Member>, latency: Latency, pauses: Pauses) -> Option<Self> {
         let best = members.iter().map(|m| m.weight).fold(f64::NEG_INFINITY, f64::max);
         if !best.is_finite() {
             return None;
@@ -42,7 +54,7 @@ impl Posterior {
         let total: f64 = members.iter().map(|m| m.weight).sum();
         members.iter_mut().for_each(|m| m.weight /= total);
         members.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-        Some(Self { members, latency, evidence: best + total.ln() })
+        Some(Self { members, latency, pauses, evidence: best + total.ln() })
     }
 
     /// Every kind with its probability, the likeliest first.

@@ -160,7 +160,9 @@ impl Prober {
         let at = if self.paused_until > latest {
             self.paused_until
         } else {
-            latest + Duration::from_secs_f64(ASK_AFTER[nth.min(ASK_AFTER.len() - 1)])
+            let after = self.belief.ask_every().filter(|_| nth < 16);
+            let after = after.unwrap_or(ASK_AFTER[nth.min(ASK_AFTER.len() - 1)]);
+            latest + Duration::from_secs_f64(after)
         };
         Step::Ask { at, nth }
     }
