@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use plimsoll::infer::study::{Figure, Finding, KindName, Known};
-use plimsoll::model::Kind;
+use plimsoll::infer::study::{Figure, Finding, KindName, Known, ScopeFinding};
+use plimsoll::model::{Factor, Kind, Scope};
 
 use crate::case::Case;
 use crate::sit::Sat;
@@ -21,6 +21,8 @@ pub(crate) struct Mark {
     pub(crate) burst: Option<f64>,
     pub(crate) burst_right: bool,
     pub(crate) burst_covered: Option<bool>,
+    /// `None`: not decided.
+    pub(crate) scope: Option<bool>,
 }
 
 impl Mark {
@@ -68,7 +70,16 @@ pub(crate) fn mark(case: &Case, sat: &Sat) -> Mark {
         burst: said_burst.map(|f| f.value),
         burst_right: said_burst.is_some_and(|f| (f.value - burst).abs() <= (burst * 0.02).max(1.0)),
         burst_covered: said_burst.map(|f| inside(f, burst)),
+        scope: limit.and_then(|l| scope(case, &l.scope)),
     }
+}
+
+/// Whether the true scope is among those that are said.
+fn scope(case: &Case, said: &Finding<ScopeFinding>) -> Option<bool> {
+    let Finding::Known { value, .. } = said else { return None };
+    let Scope::Shared(truth) = &case.scope else { return None };
+    let truth: Vec<Factor> = truth.iter().copied().collect();
+    Some(value.factors == truth || value.alike.contains(&truth))
 }
 
 /// Whether a name is right for a limiter: one that admits one at a time by any name.
@@ -153,6 +164,8 @@ impl fmt::Display for Marks {
         writeln!(f, "burst right      {:.1} %", percent(self.share(|m| m.burst_right)))?;
         writeln!(f, "rate covered     {:.1} %", percent(self.covered(|m| m.rate_covered)))?;
         writeln!(f, "burst covered    {:.1} %", percent(self.covered(|m| m.burst_covered)))?;
+        writeln!(f, "scope decided    {:.1} %", percent(self.share(|m| m.scope.is_some())))?;
+        writeln!(f, "scope wrong      {:.1} %", percent(self.share(|m| m.scope == Some(false))))?;
         for (what, of) in [
             ("rate and burst", (|c: &Costs| c.numbers) as fn(&Costs) -> Option<(f64, f64)>),
             ("and the kind", |c: &Costs| c.kind),

@@ -138,6 +138,8 @@ pub(super) struct Fit<'a> {
     pub(super) inherited: Option<Kind>,
     /// Windows of any length are looked for as closely as round ones: for a study, which has the time.
     pub(super) thorough: bool,
+    /// Round numbers are no likelier than others.
+    pub(super) flat: bool,
 }
 
 impl Fit<'_> {
@@ -159,7 +161,8 @@ impl Fit<'_> {
     }
 
     fn windows(&self, members: &mut Vec<Member>) {
-        let candidates: Vec<_> = window_candidates().collect();
+        let flat = self.flat;
+        let candidates: Vec<_> = window_candidates().filter(|c| !flat || c.2 > 0.0).collect();
         let sliding = |limit, window| Kind::SlidingLog { limit, window };
         self.anywhere(&candidates, LOG, families::sliding, sliding, members);
         let on_demand = |limit, window| Kind::OnDemandWindow { limit, window };
@@ -295,11 +298,12 @@ impl Fit<'_> {
         // A search passes by a slow refill at high speed, and says so little of it that the grid has to be wide.
         let (range, steps) = if self.thorough { (4_000.0_f64, 240) } else { (50.0, 120) };
         let (range, kept) = (range.ln(), if self.thorough { 12 } else { 6 });
+        let flat = self.flat;
         let weigh = |x: f64, step: f64| {
             let bounds = |x: f64| families::bucket(self.record, &self.latency, x.exp());
             let (low, mut mid) = (bounds(x - step / 2.0), bounds(x));
             mid.soften_towards(&low, 0.5);
-            Limit::real(&mid, x.exp())
+            Limit::real(&mid, if flat { f64::NAN } else { x.exp() })
         };
         for cell in grid::refine(top - range / 2.0, range, &[steps, 5, 5, 4], kept, weigh) {
             let rate = cell.at.exp();
@@ -310,7 +314,7 @@ impl Fit<'_> {
             // Bursts of more than a minute's worth are rare, and the longer the rarer.
             let rare = -4.0 * (cell.found.value / rate / 60.0).max(1.0).ln();
             let share = BUCKET.ln() + (range / LIMIT_RANGE).ln() + cell.share;
-            let share = share + ln_liked(rate, cell.width);
+            let share = if flat { share } else { share + ln_liked(rate, cell.width) };
             let weight = share + rare + cell.found.weight;
             members.extend(self.bucket_member(rate, cell.width, &cell.found, weight));
         }

@@ -92,7 +92,13 @@ impl Job {
             let record = self.record.excerpt(forget_before.unwrap_or(self.since));
             let believed = self.believed.as_ref().filter(|_| forget_before.is_some());
             let inherited = self.inherited.or(believed.map(|believed| believed.limiter));
-            let fit = Fit { record: &record, latency: self.latency, inherited, thorough: false };
+            let fit = Fit {
+                record: &record,
+                latency: self.latency,
+                inherited,
+                thorough: false,
+                flat: false,
+            };
             let Some(members) = fit.members() else {
                 return Found { estimate: None, news: true, forget_before };
             };

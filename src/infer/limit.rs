@@ -48,12 +48,15 @@ impl Limit {
         Self::weigh(&once, bounds.floor, top, Numbers::Whole { half: 0.0 }, |_| 1.0)
     }
 
-    /// Any number of tokens; one second's worth of the refill is what vendors like.
+    /// Any number of tokens; one second's worth of the refill is what vendors like, if that is a number.
     pub(super) fn real(bounds: &Bounds, rate: f64) -> Self {
         const LIKED: f64 = 0.3;
         let liked = rate.max(1.0);
         let width = 0.5 + 0.005 * liked;
         let prior = move |limit: f64| {
+            if !rate.is_finite() {
+                return 1.0;
+            }
             let z = (limit - liked) / width;
             // Against the density of all others, which is 1 / limit over the range.
             (1.0 - LIKED) + LIKED * (-z * z / 2.0).exp() / width / 2.5 * limit * LIMIT_RANGE

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use super::conclusion::{Figure, KindName};
+use super::conclusion::{Figure, Finding, KindName};
 use super::design::{self, Experiment, Prices};
 use super::evidence::Pauses;
 use super::observations::Observations;
 use super::posterior::Posterior;
+use super::scope;
 use crate::model::Kind;
 
 /// A kind is known with this probability.
@@ -24,8 +25,12 @@ pub(super) struct Belief {
 }
 
 impl Belief {
-    /// Looks at everything that the first party has been through.
+    /// Looks at everything that the first party has been through by itself.
     pub(super) fn update(&mut self, observations: &Observations) {
+        // Once others have sent, what was refused may have been their doing.
+        if observations.attempts.iter().any(|attempt| attempt.party != 0) {
+            return;
+        }
         self.posterior = Posterior::of(observations, |attempt| attempt.party == 0);
         if let Some(p) = self.posterior.as_ref().filter(|_| DEBUG) {
             println!("evidence {:.1} latency {:?}", p.evidence, p.latency);
@@ -72,9 +77,20 @@ impl Belief {
         design::best(self.posterior.as_ref()?, prices, start, made)
     }
 
-    /// The likeliest limiter.
-    pub(super) fn likeliest(&self) -> Option<Kind> {
-        self.posterior.as_ref()?.members.first().map(|m| m.kind)
+    /// Whether it is known if a party shares the limit of the first.
+    pub(super) fn decides(&self, observations: &Observations, other: usize) -> bool {
+        let Some(posterior) = &self.posterior else { return false };
+        let Some(likeliest) = posterior.members.first() else { return false };
+        let pair = scope::pair(observations, &likeliest.kind, &posterior.latency, other);
+        matches!(pair.shared, Finding::Known { .. })
+    }
+
+    /// How many requests are admitted from rest at a high rate, and that rate.
+    pub(super) fn quota(&self, rate_max: f64, start: f64) -> Option<(f64, f64)> {
+        let posterior = self.posterior.as_ref()?;
+        let rate = (posterior.rate(None)?.value * 4.0).min(rate_max);
+        let kind = posterior.members.first()?.kind;
+        Some((design::admitted_from_rest(&kind, rate, start, &posterior.latency), rate))
     }
 
     /// Requests at once, about.

@@ -1,9 +1,16 @@
 //! From a record to a conclusion.
 
-use super::conclusion::{Conclusion, Finding, LimitFinding, Material, Reason, WithoutPrior};
-use super::observations::Observations;
+use super::conclusion::{
+    Conclusion, Figure, Finding, LimitFinding, LockoutFinding, Material, Reason, WithoutPrior,
+};
+use super::declared;
+use super::evidence::{self, Pauses};
+use super::lockout;
+use super::observations::{Attempt, Observations};
 use super::posterior::Posterior;
+use super::scope;
 use crate::infer::Decision;
+use crate::model::Kind;
 
 /// A kind is said with this probability.
 const SURE: f64 = 0.95;
@@ -11,68 +18,200 @@ const SURE: f64 = 0.95;
 /// What the record tells. Takes up to some seconds for some hundred thousand attempts.
 #[must_use]
 pub fn conclude(observations: &Observations) -> Conclusion {
-    let count =
-        |decision| observations.attempts.iter().filter(|a| a.decision == decision).count() as u64;
-    let material = Material {
-        attempts: observations.attempts.len() as u64,
+    let base = scope::base(observations);
+    let belongs = |a: &Attempt| {
+        base.as_ref().is_none_or(|base| base.belongs.get(a.party).copied().unwrap_or(false))
+    };
+    let posterior = base.as_ref().map(|base| &base.posterior);
+    let likeliest = posterior.and_then(|p| p.members.first()).map(|m| m.kind);
+    let explained = posterior.is_some_and(Posterior::explains);
+    let pairs = match (&likeliest, posterior) {
+        (Some(kind), Some(p)) if explained => scope::pairs(observations, kind, &p.latency),
+        _ => Vec::new(),
+    };
+    let limit = match posterior {
+        Some(posterior) => LimitFinding {
+            lockout: lockout::lockout(observations, posterior, belongs),
+            scope: scope::scope(&observations.parties, &pairs),
+            ..limit(posterior)
+        },
+        None => self_limited(observations),
+    };
+    let without_prior = if explained {
+        without_prior(observations, belongs)
+    } else {
+        WithoutPrior { kind: None, rate: None, burst: None, window: None }
+    };
+    Conclusion {
+        material: material(observations),
+        declared: declared::declared(observations, posterior.filter(|_| explained)),
+        remarks: remarks(observations, &limit, &without_prior),
+        limits: vec![limit],
+        pairs,
+        without_prior,
+    }
+}
+
+fn material(observations: &Observations) -> Material {
+    let attempts = &observations.attempts;
+    let count = |decision| attempts.iter().filter(|a| a.decision == decision).count() as u64;
+    let latency = evidence::latency(observations);
+    let (first, last) = (attempts.first(), attempts.last());
+    Material {
+        attempts: attempts.len() as u64,
         admitted: count(Decision::Admitted),
         refused: count(Decision::Refused),
         unknown: count(Decision::Unknown),
-        ..Material::default()
-    };
-    let posterior = Posterior::of(observations, |a| a.party == 0);
-    Conclusion {
-        material,
-        limits: posterior.iter().map(limit).collect(),
-        pairs: Vec::new(),
-        declared: Vec::new(),
-        without_prior: WithoutPrior { kind: None, rate: None, burst: None, window: None },
-        remarks: Vec::new(),
+        epochs: evidence::epochs(attempts.iter()),
+        seconds: first.zip(last).map_or(0.0, |(a, b)| b.sent - a.sent),
+        round_trip: latency.rtt,
+        jitter: latency.jitter_max,
     }
+}
+
+fn unknown<T>(reason: Reason, detail: &str, experiment: &str) -> Finding<T> {
+    Finding::Unknown { reason, detail: detail.to_owned(), experiment: experiment.to_owned() }
 }
 
 fn limit(posterior: &Posterior) -> LimitFinding {
     let kinds = posterior.kinds();
-    let first = kinds.first().copied();
-    let said = first.filter(|k| k.probability > SURE);
-    let figure = |f: Option<super::Figure>| match f {
-        Some(value) => Finding::Known { value, confidence: 0.95, evidence: String::new() },
-        None => Finding::Unknown {
-            reason: Reason::TooLittleData,
-            detail: String::new(),
-            experiment: String::new(),
-        },
+    if !posterior.explains() {
+        return everything_unknown(
+            Reason::SeveralLayers,
+            "no single limit of the known kinds predicts what was admitted and refused",
+            "the same traffic by one credential alone; or a probe, which sends from rest",
+        );
+    }
+    let said = kinds.first().copied().filter(|k| k.probability > SURE);
+    let kind = said.map(|k| k.kind);
+    let epochs = posterior.trips;
+    let figure = |figure: Option<Figure>, evidence: String| match figure {
+        Some(value) if value.high / value.low < 3.0 => {
+            Finding::Known { value, confidence: 0.95, evidence }
+        }
+        Some(value) => unknown(
+            Reason::TooLittleData,
+            &format!("anything from {:.4} to {:.4} predicts what was seen", value.low, value.high),
+            "more refusals, from rest and at different rates",
+        ),
+        None => unknown(Reason::TooLittleData, "nothing tells", "more refusals, from rest"),
     };
+    let of =
+        || format!("{epochs} places where refusals began or still held, and what was admitted");
     LimitFinding {
         kind: match said {
-            Some(k) => {
-                Finding::Known { value: k.kind, confidence: k.probability, evidence: String::new() }
-            }
-            None => Finding::Unknown {
-                reason: Reason::NotIdentifiable,
-                detail: String::new(),
-                experiment: String::new(),
-            },
+            Some(k) => Finding::Known { value: k.kind, confidence: k.probability, evidence: of() },
+            None => unknown(
+                Reason::NotIdentifiable,
+                "several kinds predict what was seen",
+                "bursts at different rates from rest, and two with a pause between",
+            ),
         },
+        rate: figure(posterior.rate(kind), of()),
+        burst: figure(posterior.burst(kind), of()),
+        window: figure(posterior.window(kind), of()),
+        phase: phase(posterior),
         kinds,
-        rate: figure(posterior.rate(said.map(|k| k.kind))),
-        burst: figure(posterior.burst(said.map(|k| k.kind))),
-        window: figure(posterior.window(said.map(|k| k.kind))),
-        phase: figure(None),
-        lockout: Finding::Unknown {
-            reason: Reason::TooLittleData,
-            detail: String::new(),
-            experiment: String::new(),
-        },
-        refused_count: Finding::Unknown {
-            reason: Reason::TooLittleData,
-            detail: String::new(),
-            experiment: String::new(),
-        },
-        scope: Finding::Unknown {
-            reason: Reason::TooLittleData,
-            detail: String::new(),
-            experiment: String::new(),
-        },
+        ..everything_unknown(Reason::NotIdentifiable, "nothing tells", "a probe")
     }
+}
+
+/// Where windows begin, if the likeliest limiter has any that begin at fixed times.
+fn phase(posterior: &Posterior) -> Finding<Figure> {
+    let found = posterior.members.first().and_then(|m| match m.kind {
+        Kind::FixedWindow { window, phase, .. } | Kind::SlidingCounter { window, phase, .. } => {
+            Some((window.as_secs_f64(), phase.as_secs_f64()))
+        }
+        _ => None,
+    });
+    let Some((window, value)) = found else {
+        return unknown(
+            Reason::NotIdentifiable,
+            "a limit of this kind has no windows that begin at fixed times",
+            "none",
+        );
+    };
+    let near = posterior.phases().into_iter().map(|(phase, weight)| {
+        let off = (phase - value + window / 2.0).rem_euclid(window) - window / 2.0;
+        (value + off, window / 1e4, weight)
+    });
+    match super::posterior::figure(near) {
+        Some(value) => Finding::Known {
+            value,
+            confidence: 0.95,
+            evidence: "when requests were admitted again".into(),
+        },
+        None => unknown(Reason::TooLittleData, "nothing tells", "more refusals"),
+    }
+}
+
+fn everything_unknown(reason: Reason, detail: &str, experiment: &str) -> LimitFinding {
+    LimitFinding {
+        kind: unknown(reason, detail, experiment),
+        kinds: Vec::new(),
+        rate: unknown(reason, detail, experiment),
+        burst: unknown(reason, detail, experiment),
+        window: unknown(reason, detail, experiment),
+        phase: unknown(reason, detail, experiment),
+        lockout: unknown::<LockoutFinding>(reason, detail, experiment),
+        refused_count: unknown(
+            Reason::NotIdentifiable,
+            "nothing was sent on purpose while refusals went on",
+            "requests beyond the limit for longer than a window: a limit that counts them admits \
+             nothing as long as they come",
+        ),
+        scope: unknown(reason, detail, experiment),
+    }
+}
+
+fn self_limited(observations: &Observations) -> LimitFinding {
+    let sent = observations.attempts.len();
+    everything_unknown(
+        Reason::SelfLimited,
+        &format!("none of {sent} requests was refused: the limit is above what was sent"),
+        "a probe, or a run at a higher rate",
+    )
+}
+
+fn without_prior(observations: &Observations, belongs: impl Fn(&Attempt) -> bool) -> WithoutPrior {
+    let flat = Posterior::without_prior(observations, belongs);
+    let Some(flat) = flat.filter(Posterior::explains) else {
+        return WithoutPrior { kind: None, rate: None, burst: None, window: None };
+    };
+    let first = flat.kinds().first().copied().filter(|k| k.probability > SURE);
+    let kind = first.map(|k| k.kind);
+    WithoutPrior { kind, rate: flat.rate(kind), burst: flat.burst(kind), window: flat.window(kind) }
+}
+
+fn remarks(
+    observations: &Observations,
+    limit: &LimitFinding,
+    without: &WithoutPrior,
+) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if observations.resolution > 0.0 {
+        remarks.push(format!(
+            "times are known to within {:.3} s: nothing faster than that can be told",
+            observations.resolution
+        ));
+    }
+    if let (Finding::Known { value, .. }, Some(flat)) = (&limit.rate, &without.rate)
+        && (flat.high < value.low || value.high < flat.low)
+    {
+        remarks.push(format!(
+            "the rate rests on round numbers being likelier: without that it would be {:.4}/s \
+             ({:.4} to {:.4})",
+            flat.value, flat.low, flat.high
+        ));
+    }
+    if observations.named.len() > 1 {
+        let keys: Vec<&str> = observations.named.iter().map(|(n, _)| n.key.as_str()).collect();
+        remarks.push(format!("refusals name several limits: {}", keys.join(", ")));
+    }
+    remarks
+}
+
+/// Whether pauses were taken for the limit itself.
+pub(super) const fn is_limit(pauses: Pauses) -> bool {
+    matches!(pauses, Pauses::Limit)
 }

@@ -85,6 +85,12 @@ pub enum KindName {
 pub enum LockoutFinding {
     /// Nothing: as soon as the limit allows it, requests are admitted again.
     None,
+    /// Refusals ask for so long, and more than the limit explains. It was honoured, so whether it is enforced is
+    /// not known.
+    Advised {
+        /// How long, in seconds.
+        seconds: Figure,
+    },
     /// Everything is refused for so long from the refusal that began it.
     Fixed {
         /// How long, in seconds.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::conclusion::KindName;
 use super::posterior::{Posterior, burst, stated_rate};
+use crate::infer::families::Latency;
 use crate::limiter::{Limiter, LimiterSettings};
 use crate::model::{Kind, Moment};
 
@@ -212,6 +213,14 @@ impl Class {
 
 fn moment(seconds: f64) -> Moment {
     Moment::ZERO + Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+/// How many requests a limiter admits from rest at a rate, before the first refusal.
+pub(super) fn admitted_from_rest(kind: &Kind, rate: f64, start: f64, latency: &Latency) -> f64 {
+    let count = (burst(kind) * 20.0 + 100.0) as u64;
+    let pieces = vec![Piece { wait: 0.0, rate, count }];
+    let experiment = Experiment { pieces, why: "" };
+    predict(kind, &experiment, start, latency.answer, latency.jitter).admitted
 }
 
 fn predict(

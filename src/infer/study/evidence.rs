@@ -172,3 +172,18 @@ pub(super) fn latency(observations: &Observations) -> Latency {
     latency.jitter_max = latency.jitter_max.max(observations.resolution);
     latency
 }
+
+/// Times that traffic flowed and was refused.
+pub(super) fn epochs<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> u64 {
+    let (mut epochs, mut heard) = (0, None::<f64>);
+    for attempt in attempts {
+        let answered = attempt.answered.unwrap_or(attempt.sent);
+        match (attempt.decision, heard) {
+            (Decision::Refused, None) => (epochs, heard) = (epochs + 1, Some(answered)),
+            (Decision::Refused, Some(at)) => heard = Some(at.max(answered)),
+            (Decision::Admitted, Some(at)) if attempt.sent > at => heard = None,
+            _ => {}
+        }
+    }
+    epochs
+}

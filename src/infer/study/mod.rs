@@ -4,12 +4,15 @@
 mod belief;
 mod conclude;
 mod conclusion;
+mod declared;
 mod design;
 mod evidence;
+mod lockout;
 mod observations;
 mod plan;
 mod posterior;
 mod prober;
+mod scope;
 
 pub use conclude::conclude;
 pub use conclusion::{

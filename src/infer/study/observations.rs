@@ -35,6 +35,14 @@ pub struct Attempt {
     pub quota: Option<Quota>,
 }
 
+impl Attempt {
+    /// Whether it was refused because of the limit.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.decision == Decision::Refused
+    }
+}
+
 /// What an answer says of its quota.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quota {

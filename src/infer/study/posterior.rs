@@ -17,8 +17,12 @@ pub(super) struct Posterior {
     pub(super) pauses: Pauses,
     /// Logarithm of the evidence for all of them together.
     pub(super) evidence: f64,
+    /// Places where refusals began or still held.
+    pub(super) trips: usize,
 }
 
+/// A record of one limit has, as a rule, at least this evidence, less so much for each trip.
+const CONTRADICTED: (f64, f64) = (-25.0, 1.0);
 /// How much less likely the record may become by its pauses: at all, and by each of them.
 const EXPLAINED: (f64, f64) = (12.0, 1.0);
 /// Members lighter than this, in relation to the heaviest, are left out.
@@ -30,21 +34,42 @@ impl Posterior {
         observations: &Observations,
         belongs: impl Fn(&Attempt) -> bool,
     ) -> Option<Self> {
+        Self::fitted(observations, belongs, false)
+    }
+
+    /// The same, if round numbers were no likelier than others.
+    pub(super) fn without_prior(
+        observations: &Observations,
+        belongs: impl Fn(&Attempt) -> bool,
+    ) -> Option<Self> {
+        Self::fitted(observations, belongs, true)
+    }
+
+    fn fitted(
+        observations: &Observations,
+        belongs: impl Fn(&Attempt) -> bool,
+        flat: bool,
+    ) -> Option<Self> {
         let latency = evidence::latency(observations);
         let taken_for = |pauses: Pauses| {
             let record = evidence::excerpt(observations, &latency, pauses, &belongs);
-            let fit = Fit { record: &record, latency, inherited: None, thorough: true };
-            Some((Self::from(fit.members()?, latency, pauses)?, record.trips.len()))
+            let fit = Fit { record: &record, latency, inherited: None, thorough: true, flat };
+            Self::from(fit.members()?, latency, pauses, record.trips.len())
         };
-        let (apart, trips) = taken_for(Pauses::Lockout)?;
-        let (within, more) = taken_for(Pauses::Limit)?;
-        let holds = more.saturating_sub(trips) as f64;
+        let apart = taken_for(Pauses::Lockout)?;
+        let within = taken_for(Pauses::Limit)?;
+        let holds = within.trips.saturating_sub(apart.trips) as f64;
         // What holds explains the pauses as well, at the price that any further evidence has.
         let explained = within.evidence > apart.evidence - EXPLAINED.0 - EXPLAINED.1 * holds;
         Some(if explained { within } else { apart })
     }
 
-    fn from(mut members: Vec<Member>, latency: Latency, pauses: Pauses) -> Option<Self> {
+    fn from(
+        mut members: Vec<Member>,
+        latency: Latency,
+        pauses: Pauses,
+        trips: usize,
+    ) -> Option<Self> {
         let best = members.iter().map(|m| m.weight).fold(f64::NEG_INFINITY, f64::max);
         if !best.is_finite() {
             return None;
@@ -54,7 +79,23 @@ impl Posterior {
         let total: f64 = members.iter().map(|m| m.weight).sum();
         members.iter_mut().for_each(|m| m.weight /= total);
         members.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-        Some(Self { members, latency, pauses, evidence: best + total.ln() })
+        Some(Self { members, latency, pauses, evidence: best + total.ln(), trips })
+    }
+
+    /// Whether any limiter explains the record.
+    pub(super) fn explains(&self) -> bool {
+        self.evidence > CONTRADICTED.0 - CONTRADICTED.1 * self.trips as f64
+    }
+
+    /// Where windows begin, in seconds, with the weight of each.
+    pub(super) fn phases(&self) -> Vec<(f64, f64)> {
+        let phase = |m: &Member| match m.kind {
+            Kind::FixedWindow { phase, .. } | Kind::SlidingCounter { phase, .. } => {
+                Some((phase.as_secs_f64(), m.weight))
+            }
+            _ => None,
+        };
+        self.members.iter().filter_map(phase).collect()
     }
 
     /// Every kind with its probability, the likeliest first.
@@ -144,7 +185,7 @@ pub(super) fn burst(kind: &Kind) -> f64 {
 }
 
 /// The median and the middle 95 % of a mixture of (value, standard deviation, weight).
-fn figure(parts: impl Iterator<Item = (f64, f64, f64)>) -> Option<Figure> {
+pub(super) fn figure(parts: impl Iterator<Item = (f64, f64, f64)>) -> Option<Figure> {
     let mut points: Vec<(f64, f64)> = parts
         .flat_map(|(value, spread, weight)| {
             // Three points with the mean and the spread of a normal distribution.

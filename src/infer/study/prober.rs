@@ -103,6 +103,8 @@ pub struct Prober {
     paused_until: Moment,
     /// The latest refusal that nothing admitted has followed yet, and the first of them.
     refused: Option<(Moment, Moment)>,
+    /// The party that is compared with the first, and how often it was.
+    pair: (usize, usize),
     doing: &'static str,
 }
 
@@ -126,6 +128,7 @@ impl Prober {
             pieces: VecDeque::new(),
             paused_until: Moment::ZERO,
             refused: None,
+            pair: (1, 0),
             doing: "",
         }
     }

@@ -19,6 +19,12 @@ const FASTER: f64 = 1.25;
 const SEARCH_PIECE: f64 = 0.25;
 /// After so many experiments it is not going to know better.
 const EXPERIMENTS_MAX: usize = 30;
+/// Experiments about one pair of parties, how much of a quota each of them uses, and quotas that are too small for that:
+/// then they take so many turns.
+const PAIR_TRIALS_MAX: usize = 3;
+const MOST: f64 = 0.85;
+const FEW: f64 = 7.0;
+const TURNS: usize = 60;
 /// Requests and time that rate and burst should cost at most, in requests of a full quota and in windows, or at least.
 const FAIR: (f64, f64) = (1_500.0, 3.0);
 const FAIR_TIME: (f64, f64) = (300.0, 5.0);
@@ -218,12 +224,53 @@ impl Prober {
             })
             .flatten();
         let Some(Experiment { pieces, why }) = experiment else {
-            self.step = Step::Done(Ended::Answered);
+            match self.next_pair(now) {
+                Some(parts) => {
+                    self.begin(parts, "whether another party shares the limit", false, now)
+                }
+                None => self.step = Step::Done(Ended::Answered),
+            }
             return;
         };
         let even = pieces.len() == 1;
         let parts = pieces.into_iter().map(|piece| Part { party: 0, piece }).collect();
         self.begin(parts, why, even, now);
+    }
+
+    /// An experiment with the next party of which it is not known whether it shares the limit of the first: most of a
+    /// quota by one, and then by the other.
+    fn next_pair(&mut self, now: Moment) -> Option<Vec<Part>> {
+        while self.pair.0 < self.assignment.parties.len() {
+            let (other, made) = self.pair;
+            let decided = made > 0 && self.belief.decides(&self.observations, other);
+            if decided {
+                self.milestones.push(Milestone {
+                    known: Known::Pair,
+                    requests: self.observations.attempts.len() as u64,
+                    after: now.since(self.began),
+                });
+            }
+            if decided || made >= PAIR_TRIALS_MAX {
+                self.pair = (other + 1, 0);
+                continue;
+            }
+            self.pair = (other, made + 1);
+            let (first, second) = if made % 2 == 0 { (0, other) } else { (other, 0) };
+            let (quota, rate) =
+                self.belief.quota(self.assignment.budget.rate, now.as_secs_f64())?;
+            let piece = |rate: f64, count: f64| Piece { wait: 0.0, rate, count: count as u64 };
+            if quota < FEW {
+                // Too few to share out: by turns, each at seven tenths of what one may send.
+                let rate = self.belief.rate_and_window()?.0 * 1.4;
+                let turn = |i: usize| if i.is_multiple_of(2) { first } else { second };
+                let parts = (0..TURNS).map(|i| Part { party: turn(i), piece: piece(rate, 1.0) });
+                return Some(parts.collect());
+            }
+            let share = (quota * MOST).floor();
+            let parts = [first, second].map(|party| Part { party, piece: piece(rate, share) });
+            return Some(parts.into());
+        }
+        None
     }
 
     fn begin(&mut self, parts: Vec<Part>, why: &'static str, even: bool, now: Moment) {

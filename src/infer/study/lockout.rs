@@ -1,0 +1,117 @@
+//! What a refusal brings beyond itself.
+
+use super::conclude::is_limit;
+use super::conclusion::{Figure, Finding, LockoutFinding, Reason};
+use super::observations::{Attempt, Observations};
+use super::posterior::Posterior;
+use crate::infer::Decision;
+
+/// One pause: from its first and from its latest refusal, how long requests were still refused and when one was
+/// admitted, in seconds.
+struct Pause {
+    advised: Option<f64>,
+    refused_after_first: f64,
+    admitted_after_first: f64,
+    refused_after_latest: f64,
+    admitted_after_latest: f64,
+}
+
+/// What pauses tell, where the limit itself does not explain them.
+pub(super) fn lockout(
+    observations: &Observations,
+    posterior: &Posterior,
+    belongs: impl Fn(&Attempt) -> bool,
+) -> Finding<LockoutFinding> {
+    let pauses = pauses(observations, belongs);
+    if pauses.is_empty() {
+        return Finding::Unknown {
+            reason: Reason::TooLittleData,
+            detail: "nobody was admitted after a refusal".into(),
+            experiment: "a single request at growing intervals after a refusal".into(),
+        };
+    }
+    if is_limit(posterior.pauses) {
+        return Finding::Known {
+            value: LockoutFinding::None,
+            confidence: 0.95,
+            evidence: format!("the limit by itself explains all {} pauses", pauses.len()),
+        };
+    }
+    let advised: Vec<f64> = pauses.iter().filter_map(|p| p.advised).collect();
+    if advised.len() == pauses.len() {
+        let mean = advised.iter().sum::<f64>() / advised.len() as f64;
+        let low = advised.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = advised.iter().copied().fold(0.0, f64::max);
+        return Finding::Known {
+            value: LockoutFinding::Advised { seconds: Figure { value: mean, low, high } },
+            confidence: 0.95,
+            evidence:
+                "refusals ask for it; it was honoured, so whether it is enforced is not known"
+                    .into(),
+        };
+    }
+    measured(&pauses)
+}
+
+fn measured(pauses: &[Pause]) -> Finding<LockoutFinding> {
+    let most = |of: fn(&Pause) -> f64| pauses.iter().map(of).fold(0.0, f64::max);
+    let least = |of: fn(&Pause) -> f64| pauses.iter().map(of).fold(f64::INFINITY, f64::min);
+    let figure = |low: f64, high: f64| Figure { value: (low * high).sqrt().max(low), low, high };
+    let first = (most(|p| p.refused_after_first), least(|p| p.admitted_after_first));
+    let latest = (most(|p| p.refused_after_latest), least(|p| p.admitted_after_latest));
+    let evidence = format!("requests that asked after {} refusals", pauses.len());
+    let known = |value| Finding::Known { value, confidence: 0.95, evidence };
+    match (first.0 < first.1, latest.0 < latest.1) {
+        (true, false) => known(LockoutFinding::Fixed { seconds: figure(first.0, first.1) }),
+        (false, true) => known(LockoutFinding::Extended { seconds: figure(latest.0, latest.1) }),
+        (true, true) => Finding::Unknown {
+            reason: Reason::NotIdentifiable,
+            detail: format!(
+                "{:.1} to {:.1} s from the first refusal, or {:.1} to {:.1} s from the latest",
+                first.0, first.1, latest.0, latest.1
+            ),
+            experiment: "one pause without asking, and one with".into(),
+        },
+        (false, false) => Finding::Unknown {
+            reason: Reason::SeveralLayers,
+            detail: "pauses differ in length".into(),
+            experiment: "more refusals, each asked after at the same intervals".into(),
+        },
+    }
+}
+
+fn pauses(observations: &Observations, belongs: impl Fn(&Attempt) -> bool) -> Vec<Pause> {
+    let mut pauses = Vec::new();
+    let mut open: Option<(f64, f64, f64, Option<f64>, f64)> = None;
+    for attempt in observations.attempts.iter().filter(|a| belongs(a)) {
+        match (attempt.decision, &mut open) {
+            (Decision::Refused, None) => {
+                let heard = attempt.answered.unwrap_or(attempt.sent);
+                open = Some((attempt.sent, attempt.sent, heard, attempt.advice, 0.0));
+            }
+            (Decision::Refused, Some((_, latest, heard, advice, gap))) => {
+                // Only who asks after the news has come.
+                if attempt.sent > *heard {
+                    *gap = gap.max(attempt.sent - *latest);
+                }
+                *latest = attempt.sent;
+                *heard = heard.max(attempt.answered.unwrap_or(attempt.sent));
+                *advice = attempt.advice.or(*advice);
+            }
+            (Decision::Admitted, Some((first, latest, heard, advice, gap)))
+                if attempt.sent > *heard =>
+            {
+                pauses.push(Pause {
+                    advised: *advice,
+                    refused_after_first: *latest - *first,
+                    admitted_after_first: attempt.sent - *first,
+                    refused_after_latest: *gap,
+                    admitted_after_latest: attempt.sent - *latest,
+                });
+                open = None;
+            }
+            _ => {}
+        }
+    }
+    pauses
+}

@@ -1,0 +1,198 @@
+//! Who shares a limit: which partition of the parties explains who was refused when.
+
+use std::collections::BTreeSet;
+
+use super::conclusion::{Finding, PairFinding, Reason, ScopeFinding};
+use super::evidence::{self, Pauses};
+use super::observations::{Attempt, Observations};
+use super::posterior::{Posterior, burst};
+use crate::infer::families::{self, Bounds, Latency};
+use crate::infer::limit::ln_phi;
+use crate::infer::record::Excerpt;
+use crate::model::{Factor, Identity, Kind};
+
+/// Odds, as a logarithm, at which a pair is decided: one in a thousand.
+const DECIDED: f64 = 6.9;
+/// How far a limit may be off its estimate, as a share and in requests.
+const OFF: (f64, f64) = (0.03, 1.0);
+/// Parties that are told apart; the busiest.
+const PARTIES_MAX: usize = 12;
+
+/// Scopes that vendors have, the commoner first.
+fn scopes() -> Vec<BTreeSet<Factor>> {
+    use Factor::{Address, Client, Route, Tenant, Token, User};
+    let single = [Tenant, Client, User, Token, Address, Route].map(|f| BTreeSet::from([f]));
+    let pairs = [(Tenant, Client), (Tenant, Route), (Client, Route), (User, Route), (Token, Route)]
+        .map(|(a, b)| BTreeSet::from([a, b]));
+    let more = [(Client, User), (Tenant, User), (Client, Address), (Token, Address)]
+        .map(|(a, b)| BTreeSet::from([a, b]));
+    single.into_iter().chain([BTreeSet::new()]).chain(pairs).chain(more).collect()
+}
+
+/// For each party, the number of the group it belongs to under a scope.
+fn partition(parties: &[Identity], scope: &BTreeSet<Factor>) -> Vec<usize> {
+    let alike = |a: &Identity, b: &Identity| scope.iter().all(|f| a.value(*f) == b.value(*f));
+    parties
+        .iter()
+        .map(|party| parties.iter().position(|other| alike(party, other)).unwrap_or_default())
+        .collect()
+}
+
+/// The group of parties whose record tells most of the limit, and what it tells.
+pub(super) struct Base {
+    pub(super) posterior: Posterior,
+    pub(super) belongs: Vec<bool>,
+}
+
+/// Finds it: of the partitions that scopes make, the one that explains the record best.
+pub(super) fn base(observations: &Observations) -> Option<Base> {
+    let parties = &observations.parties;
+    let mut partitions: Vec<Vec<usize>> = Vec::new();
+    for scope in scopes() {
+        let partition = partition(parties, &scope);
+        if !partitions.contains(&partition) {
+            partitions.push(partition);
+        }
+    }
+    let explained = partitions.iter().filter_map(|partition| {
+        let mut groups: Vec<usize> = partition.clone();
+        groups.sort_unstable();
+        groups.dedup();
+        let mut evidence = 0.0;
+        let mut most: Option<(u64, Base)> = None;
+        for group in groups.into_iter().take(PARTIES_MAX) {
+            let belongs: Vec<bool> = partition.iter().map(|g| *g == group).collect();
+            let inside = |a: &Attempt| belongs.get(a.party).copied().unwrap_or(false);
+            let refused = observations.attempts.iter().filter(|a| inside(a) && a.is_refused());
+            let refused = refused.count() as u64;
+            let Some(posterior) = Posterior::of(observations, inside) else { continue };
+            evidence += posterior.evidence;
+            // The first party is the one that is measured by itself.
+            let weight = if group == 0 { u64::MAX } else { refused };
+            if most.as_ref().is_none_or(|(best, _)| weight > *best) {
+                most = Some((weight, Base { posterior, belongs }));
+            }
+        }
+        most.map(|(_, base)| (evidence, base))
+    });
+    explained.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, base)| base)
+}
+
+/// For each other party whether it shares the limit of the first, given what that is.
+pub(super) fn pairs(
+    observations: &Observations,
+    kind: &Kind,
+    latency: &Latency,
+) -> Vec<PairFinding> {
+    let parties = observations.parties.len().min(PARTIES_MAX);
+    (1..parties).map(|other| pair(observations, kind, latency, other)).collect()
+}
+
+/// Whether one party shares the limit of the first.
+pub(super) fn pair(
+    observations: &Observations,
+    kind: &Kind,
+    latency: &Latency,
+    other: usize,
+) -> PairFinding {
+    let record = |parties: &[usize]| {
+        evidence::excerpt(observations, latency, Pauses::Lockout, |a| parties.contains(&a.party))
+    };
+    let likelihood = |record: &Excerpt| ln_likelihood(record, latency, kind);
+    let together = likelihood(&record(&[0, other]));
+    let apart = likelihood(&record(&[0])) + likelihood(&record(&[other]));
+    let odds = together - apart;
+    let (first, second) = (&observations.parties[0], &observations.parties[other]);
+    let differ_in = Factor::ALL.into_iter().filter(|f| first.value(*f) != second.value(*f));
+    let shared = if odds.abs() > DECIDED {
+        let confidence = 1.0 / (1.0 + (-odds.abs()).exp());
+        let evidence = if odds > 0.0 {
+            "refusals came where the requests of both together reach the limit"
+        } else {
+            "each was admitted as if the other had sent nothing"
+        };
+        Finding::Known { value: odds > 0.0, confidence, evidence: evidence.to_owned() }
+    } else {
+        Finding::Unknown {
+            reason: Reason::TooLittleData,
+            detail: "what was admitted and refused is as likely if they share it as if not".into(),
+            experiment: "from rest, most of a quota by one and then by the other".into(),
+        }
+    };
+    PairFinding { parties: (name(first), name(second)), differ_in: differ_in.collect(), shared }
+}
+
+/// How a reader knows a party.
+fn name(identity: &Identity) -> String {
+    let known = Factor::ALL.iter().map(|f| identity.value(*f)).find(|value| !value.is_empty());
+    known.map_or_else(|| "all".to_owned(), ToString::to_string)
+}
+
+/// Logarithm of how likely a record is under one limiter.
+fn ln_likelihood(record: &Excerpt, latency: &Latency, kind: &Kind) -> f64 {
+    let seconds = |d: std::time::Duration| d.as_secs_f64();
+    let bounds: Bounds = match *kind {
+        Kind::FixedWindow { window, phase, .. } => {
+            families::fixed(record, latency, seconds(window), seconds(phase))
+        }
+        Kind::OnDemandWindow { window, .. } => {
+            families::on_demand(record, latency, seconds(window))
+        }
+        Kind::SlidingLog { window, .. } => families::sliding(record, latency, seconds(window)),
+        Kind::SlidingCounter { window, phase, .. } => {
+            families::counter(record, latency, seconds(window), seconds(phase))
+        }
+        Kind::TokenBucket { rate, .. } | Kind::Queue { rate, .. } => {
+            families::bucket(record, latency, rate.per_second())
+        }
+        Kind::Concurrency { .. } => families::concurrent(record, latency),
+    };
+    let limit = burst(kind);
+    let off = limit * OFF.0 + OFF.1;
+    let used = ln_phi((limit - bounds.floor + 0.5) / bounds.below().hypot(off));
+    let refused = bounds.roofs.iter().map(|(roof, blur)| ln_phi((roof - limit) / blur.hypot(off)));
+    used + refused.sum::<f64>()
+}
+
+/// The scope that the pairs leave, and those that the parties cannot tell from it.
+pub(super) fn scope(parties: &[Identity], pairs: &[PairFinding]) -> Finding<ScopeFinding> {
+    let decided: Vec<Option<bool>> = pairs
+        .iter()
+        .map(|pair| match pair.shared {
+            Finding::Known { value, .. } => Some(value),
+            Finding::Unknown { .. } => None,
+        })
+        .collect();
+    if decided.iter().all(Option::is_none) {
+        return Finding::Unknown {
+            reason: if parties.len() < 2 { Reason::NotIdentifiable } else { Reason::TooLittleData },
+            detail: "no two parties were compared".into(),
+            experiment: "a probe with a second credential that differs in one factor, such as the \
+                         token of the same user"
+                .into(),
+        };
+    }
+    let fits = |scope: &BTreeSet<Factor>| {
+        let partition = partition(parties, scope);
+        let shares = partition.iter().skip(1).map(|group| *group == 0);
+        shares.zip(&decided).all(|(shares, seen)| seen.is_none_or(|seen| seen == shares))
+    };
+    let mut left = scopes().into_iter().filter(fits).map(|s| s.into_iter().collect::<Vec<_>>());
+    let Some(factors) = left.next() else {
+        return Finding::Unknown {
+            reason: Reason::SeveralLayers,
+            detail: "no single scope explains which parties share the limit".into(),
+            experiment: "a probe with pairs of credentials that differ in one factor each".into(),
+        };
+    };
+    let confidence = pairs.iter().filter_map(|pair| match pair.shared {
+        Finding::Known { confidence, .. } => Some(confidence),
+        Finding::Unknown { .. } => None,
+    });
+    let (shared, all) = (decided.iter().filter(|d| **d == Some(true)).count(), decided.len());
+    Finding::Known {
+        value: ScopeFinding { factors, alike: left.collect() },
+        confidence: confidence.product(),
+        evidence: format!("{shared} of {all} other parties share the limit of the first"),
+    }
+}
