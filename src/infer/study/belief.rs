@@ -17,7 +17,6 @@ const RATE_KNOWN: f64 = 0.014;
 /// Likewise a burst, or one within so many requests.
 const BURST_KNOWN: (f64, f64) = (0.03, 2.0);
 
-const DEBUG: bool = false;
 /// What is believed.
 #[derive(Debug, Default)]
 pub(super) struct Belief {
@@ -32,13 +31,6 @@ impl Belief {
             return;
         }
         self.posterior = Posterior::of(observations, |attempt| attempt.party == 0);
-        if let Some(p) = self.posterior.as_ref().filter(|_| DEBUG) {
-            println!("evidence {:.1} latency {:?}", p.evidence, p.latency);
-            for k in p.kinds() {
-                let m = p.of_kind(Some(k.kind)).next();
-                println!("   {:.4} {:?}", k.probability, m);
-            }
-        }
     }
 
     /// Whether anything was refused.

@@ -47,7 +47,6 @@ pub(super) struct Prices {
 
 /// Members that stand for all.
 const SAMPLE: usize = 48;
-const DEBUG: bool = false;
 /// Requests that are predicted one by one; more are taken together.
 const STEPS: f64 = 400.0;
 
@@ -68,11 +67,6 @@ pub(super) fn best(
     candidates(rate, most, posterior.window(None)?.value, prices)
         .into_iter()
         .map(|experiment| (worth(&experiment), experiment))
-        .inspect(|(w, e)| {
-            if DEBUG && *w > 0.0 {
-                println!("      {w:.3} {} {:?}", e.why, e.pieces.last());
-            }
-        })
         .filter(|(worth, _)| *worth > 0.0)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, experiment)| experiment)
