@@ -18,6 +18,7 @@ pub mod netem;
 pub mod pacer;
 pub mod panics;
 pub mod policy;
+pub mod records;
 pub mod report;
 pub mod schedule;
 pub mod sender;
