@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod demo;
 pub mod engine;
 pub mod infer;
+pub mod infer_files;
 pub mod limiter;
 pub mod model;
 pub mod netem;

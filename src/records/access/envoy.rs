@@ -3,9 +3,11 @@
 use super::compile::{Edge, Piece, Role, Unit, Variable};
 use super::time::Form;
 
-/// Whether a format is written so: Apache's directives have no percent sign at their end.
+/// Whether a format is written so: Apache's directives are single letters.
 pub(super) fn is_envoy(format: &str) -> bool {
-    pieces(format).is_ok_and(|pieces| pieces.iter().any(|p| matches!(p, Piece::Variable(_))))
+    let is_of_operator = |b: &u8| b.is_ascii_uppercase() || *b == b'_';
+    let mut after = format.split('%').skip(1).map(str::as_bytes);
+    after.any(|text| text.len() >= 2 && text[..2].iter().all(is_of_operator))
 }
 
 pub(super) fn pieces(format: &str) -> Result<Vec<Piece>, String> {
