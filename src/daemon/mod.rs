@@ -35,7 +35,7 @@ use self::send_loop::{Command, Ending, LoopContext, SendLoop, Signs};
 use self::state_keeper::Keeper;
 pub(crate) use self::telemetry_setup::start_logs;
 use crate::clock::{self, Clock};
-use crate::config::{Settings, WebSettings};
+use crate::config::{Settings, StateSettings, WebSettings};
 use crate::engine::Engine;
 use crate::model::{Memory, Moment, Status, Subject};
 use crate::telemetry::{LogHandle, Observer, Telemetry, TelemetryError};
@@ -175,11 +175,7 @@ impl Daemon {
             SendLoop::new(context, engine, observer, received)?.run().await
         })?;
         let (quit, quit_asked) = mpsc::channel(1);
-        let keeper = Keeper::new(&settings.state, &telemetry);
-        if let Some(keeper) = &keeper {
-            let every = settings.state.interval;
-            tokio::spawn(Arc::clone(keeper).keep(commands.clone(), record, every));
-        }
+        let keeper = keep_state(&settings.state, &telemetry, &commands, record);
         let shared = Shared {
             clock,
             commands,
@@ -365,6 +361,18 @@ async fn start_telemetry(
     telemetry.objectives(objectives);
     telemetry.config_reloaded(clock::unix_seconds(), true);
     Ok((telemetry, observer))
+}
+
+/// Keeps the state file, if there is to be one.
+fn keep_state(
+    settings: &StateSettings,
+    telemetry: &Telemetry,
+    commands: &mpsc::Sender<Command>,
+    record: Arc<Notify>,
+) -> Option<Arc<Keeper>> {
+    let keeper = Keeper::new(settings, telemetry)?;
+    tokio::spawn(Arc::clone(&keeper).keep(commands.clone(), record, settings.interval));
+    Some(keeper)
 }
 
 /// What an earlier run knew, as it is at the moment beside it.

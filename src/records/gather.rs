@@ -11,7 +11,7 @@ use crate::infer::Decision;
 use crate::infer::study::{Attempt, Named, Observations, Quota};
 use crate::model::{Factor, Identity};
 
-/// More attempts are not kept: these take a quarter of a gigabyte.
+/// More attempts are not kept: these take half a gigabyte.
 const ATTEMPTS_MAX: usize = 2_000_000;
 /// Of a hundred attempts, at most one line may be unreadable: where there are more, the format is another one.
 const UNREADABLE_PER_CENT: u64 = 1;
@@ -43,6 +43,8 @@ pub(super) struct Found {
     pub(super) named: Option<Named>,
     /// The limit domain, where the record tells.
     pub(super) domain: Option<String>,
+    /// Nothing says that it was an HTTP request. It counts where nothing says so of the others of its file either.
+    pub(super) doubtful: bool,
 }
 
 /// What was found in one file.
@@ -83,6 +85,7 @@ struct Kept {
     sent_ns: i64,
     answered_ns: Option<i64>,
     attempt: Attempt,
+    doubtful: bool,
 }
 
 /// Reads files, one after the other.
@@ -169,6 +172,30 @@ impl Gatherer {
         self.warnings.push(Problem { file, line, message });
     }
 
+    /// The file is at its end: what is doubtful is no attempt where others are without doubt.
+    pub(super) fn end(&mut self, kept_before: usize) {
+        let own = &self.kept[kept_before..];
+        if own.iter().all(|kept| kept.doubtful) {
+            return;
+        }
+        let certain = own.iter().filter(|kept| !kept.doubtful).count();
+        let doubtful = (own.len() - certain) as u64;
+        let mut position = 0;
+        self.kept.retain(|kept| {
+            position += 1;
+            position <= kept_before || !kept.doubtful
+        });
+        if let Some(file) = self.file() {
+            file.attempts -= doubtful;
+            file.others += doubtful;
+        }
+    }
+
+    /// How many attempts there are.
+    pub(super) const fn count(&self) -> usize {
+        self.kept.len()
+    }
+
     /// The file ends in the middle of something.
     pub(super) fn cut_off(&mut self) {
         if let Some(file) = self.file() {
@@ -224,7 +251,7 @@ impl Gatherer {
         let attempt =
             Attempt { sent: 0.0, answered: None, decision, party, advice, quota: found.quota };
         let (sent_ns, answered_ns) = (found.sent_ns, found.answered_ns);
-        self.kept.push(Kept { sent_ns, answered_ns, attempt });
+        self.kept.push(Kept { sent_ns, answered_ns, attempt, doubtful: found.doubtful });
         if let Some(file) = self.file() {
             file.attempts += 1;
         }
@@ -279,11 +306,13 @@ impl Gatherer {
             answered: kept.answered_ns.map(seconds),
             ..kept.attempt
         });
+        let mut observed: Vec<_> = attempts.collect();
+        let parties = self.interner.used(&mut observed);
         let mut named: Vec<_> = self.interner.named.into_iter().collect();
         named.sort_by(|(a, n), (b, m)| m.cmp(n).then_with(|| a.cmp(b)));
         let observations = Observations {
-            attempts: attempts.collect(),
-            parties: self.interner.parties,
+            attempts: observed,
+            parties,
             resolution: self.resolution,
             named,
             declared: Vec::new(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::infer::study::Named;
+use crate::infer::study::{Attempt, Named};
 use crate::model::{Factor, Identity};
 
 /// A record with more parties than this has a field taken for a party that is none.
@@ -17,7 +17,7 @@ const SECRETIVE: [&str; 7] =
 #[derive(Debug, Default)]
 pub(super) struct Interner {
     by_identity: HashMap<Identity, usize>,
-    pub(super) parties: Vec<Identity>,
+    parties: Vec<Identity>,
     /// What stands for values that may be secrets, such as `token-1`.
     aliases: HashMap<Factor, HashMap<Arc<str>, Arc<str>>>,
     pub(super) named: HashMap<Named, u64>,
@@ -38,6 +38,19 @@ impl Interner {
         self.parties.push(identity.clone());
         self.by_identity.insert(identity, position);
         Some(position)
+    }
+
+    /// The parties that some attempt is of; the attempts then refer to those.
+    pub(super) fn used(&self, attempts: &mut [Attempt]) -> Vec<Identity> {
+        let mut position = vec![None; self.parties.len()];
+        let mut used = Vec::new();
+        for attempt in attempts {
+            attempt.party = *position[attempt.party].get_or_insert_with(|| {
+                used.push(self.parties[attempt.party].clone());
+                used.len() - 1
+            });
+        }
+        used
     }
 
     /// Whether there were too many.

@@ -52,6 +52,10 @@ pub(super) fn long(name: &str) -> &str {
 pub(super) trait Sample {
     fn value(&self, name: &str) -> Option<&str>;
     fn all_names(&self) -> Vec<String>;
+    /// Scripts and other samplers answer 200, too.
+    fn is_http(&self) -> bool {
+        self.value("URL").is_some_and(|url| !url.trim().is_empty())
+    }
     fn headers(&self) -> HeaderMap {
         HeaderMap::new()
     }
@@ -148,6 +152,7 @@ pub(super) fn attempt(sample: &impl Sample) -> Result<Option<Found>, String> {
         quota: said.and_then(|said| said.quota),
         named: said.and_then(|said| said.named.clone()),
         domain: sample.value("URL").and_then(host),
+        doubtful: !sample.is_http(),
     }))
 }
 

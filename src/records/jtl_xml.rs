@@ -23,6 +23,8 @@ const PARTS: [&str; 4] = ["java.net.URL", "responseHeader", "responseData", "que
 struct Open {
     line: u64,
     values: BTreeMap<String, String>,
+    /// It is an `httpSample`.
+    is_http: bool,
     /// It holds other samples.
     is_made_of_others: bool,
 }
@@ -35,6 +37,10 @@ impl Sample for Open {
     fn all_names(&self) -> Vec<String> {
         let shown = self.values.keys().filter(|name| !PARTS[1..].contains(&name.as_str()));
         shown.map(|name| long(name).to_owned()).collect()
+    }
+
+    fn is_http(&self) -> bool {
+        self.is_http || self.values.contains_key("java.net.URL")
     }
 
     fn headers(&self) -> HeaderMap {
@@ -55,76 +61,95 @@ impl Sample for Open {
     }
 }
 
+/// How far a file has been read.
+#[derive(Default)]
+struct Samples {
+    open: Vec<Open>,
+    /// The part of a sample that text belongs to.
+    part: Option<&'static str>,
+    /// The end of the results has come.
+    ended: bool,
+}
+
 pub(super) fn read(input: impl BufRead, out: &mut Gatherer) -> io::Result<()> {
     let mut reader = Reader::from_reader(Guard::new(input));
     let mut buffer = Vec::new();
-    let mut open: Vec<Open> = Vec::new();
-    // The part of a sample that text belongs to.
-    let mut part: Option<&'static str> = None;
-    let mut ended = false;
+    let mut samples = Samples::default();
     loop {
         buffer.clear();
         reader.get_mut().next();
         let line = reader.get_ref().line();
-        let event = match reader.read_event_into(&mut buffer) {
-            Ok(event) => event,
+        match reader.read_event_into(&mut buffer) {
+            Ok(Event::Eof) => break,
+            Ok(event) => samples.take(event, line, out),
             Err(quick_xml::Error::Io(error)) => {
                 return Err(io::Error::new(error.kind(), error.to_string()));
             }
-            // What follows cannot be told apart; a file that is cut off ends so.
+            // A file that is cut off ends so.
             Err(_) if at_end(&mut reader) => break,
             Err(_) => {
                 out.unreadable(line, "no well-formed XML; nothing after it is read");
                 break;
             }
-        };
+        }
+        if samples.open.len() > DEPTH_MAX {
+            out.unreadable(line, format!("samples within samples, more than {DEPTH_MAX} deep"));
+            break;
+        }
+    }
+    if !samples.open.is_empty() || !samples.ended {
+        out.cut_off();
+    }
+    Ok(())
+}
+
+impl Samples {
+    fn take(&mut self, event: Event<'_>, line: u64, out: &mut Gatherer) {
         match event {
-            Event::Eof => break,
-            Event::Start(element) if is_sample(&element) => {
-                if let Some(parent) = open.last_mut() {
-                    parent.is_made_of_others = true;
-                }
-                if open.len() == DEPTH_MAX {
-                    out.unreadable(line, "samples within samples, more than 32 deep");
-                    break;
-                }
-                open.push(begun(&element, line));
+            Event::Start(element) if is_sample(element.name().as_ref()) => {
+                self.inside_of_another();
+                self.open.push(begun(&element, line));
             }
-            Event::Empty(element) if is_sample(&element) => {
-                if let Some(parent) = open.last_mut() {
-                    parent.is_made_of_others = true;
-                }
+            Event::Empty(element) if is_sample(element.name().as_ref()) => {
+                self.inside_of_another();
                 tell(&begun(&element, line), out);
             }
             Event::Start(element) => {
-                part = PARTS.into_iter().find(|name| element.name().as_ref() == name.as_bytes());
+                self.part =
+                    PARTS.into_iter().find(|name| element.name().as_ref() == name.as_bytes());
             }
             Event::End(element) => {
-                part = None;
-                if is_sample_name(element.name().as_ref())
-                    && let Some(sample) = open.pop()
+                self.part = None;
+                if is_sample(element.name().as_ref())
+                    && let Some(sample) = self.open.pop()
                 {
                     tell(&sample, out);
                 }
-                ended |= element.name().as_ref() == b"testResults";
+                self.ended |= element.name().as_ref() == b"testResults";
             }
-            Event::Text(text) => add(&mut open, part, text.decode().ok().as_deref()),
-            Event::CData(text) => add(&mut open, part, text.decode().ok().as_deref()),
+            Event::Text(text) => self.add(text.decode().ok().as_deref()),
+            Event::CData(text) => self.add(text.decode().ok().as_deref()),
             Event::GeneralRef(reference) => {
-                let named = reference.decode().ok();
-                let resolved = named.and_then(|name| {
-                    let text = format!("&{name};");
-                    quick_xml::escape::unescape(&text).ok().map(|text| text.into_owned())
-                });
-                add(&mut open, part, resolved.as_deref());
+                let name = reference.decode().unwrap_or_default();
+                let text = format!("&{name};");
+                self.add(quick_xml::escape::unescape(&text).ok().as_deref());
             }
             _ => {}
         }
     }
-    if !open.is_empty() || !ended {
-        out.cut_off();
+
+    fn inside_of_another(&mut self) {
+        if let Some(parent) = self.open.last_mut() {
+            parent.is_made_of_others = true;
+        }
     }
-    Ok(())
+
+    fn add(&mut self, text: Option<&str>) {
+        if let (Some(sample), Some(part), Some(text)) = (self.open.last_mut(), self.part, text) {
+            let value = sample.values.entry(part.to_owned()).or_default();
+            value.extend(text.chars().take(TEXT_MAX.saturating_sub(value.len())));
+        }
+    }
 }
 
 /// Whether nothing follows.
@@ -134,11 +159,7 @@ fn at_end<R: BufRead>(reader: &mut Reader<Guard<R>>) -> bool {
     rest.fill_buf().is_ok_and(<[u8]>::is_empty)
 }
 
-fn is_sample(element: &BytesStart<'_>) -> bool {
-    is_sample_name(element.name().as_ref())
-}
-
-fn is_sample_name(name: &[u8]) -> bool {
+fn is_sample(name: &[u8]) -> bool {
     matches!(name, b"httpSample" | b"sample")
 }
 
@@ -150,16 +171,8 @@ fn begun(element: &BytesStart<'_>, line: u64) -> Open {
         let value = quick_xml::escape::unescape(&value).map(|v| v.into_owned()).unwrap_or(value);
         values.insert(name, value);
     }
-    Open { line, values, is_made_of_others: false }
-}
-
-fn add(open: &mut [Open], part: Option<&str>, text: Option<&str>) {
-    if let (Some(sample), Some(part), Some(text)) = (open.last_mut(), part, text) {
-        let value = sample.values.entry(part.to_owned()).or_default();
-        if value.len() < TEXT_MAX {
-            value.extend(text.chars().take(TEXT_MAX - value.len()));
-        }
-    }
+    let is_http = element.name().as_ref() == b"httpSample";
+    Open { line, values, is_http, is_made_of_others: false }
 }
 
 fn tell(sample: &Open, out: &mut Gatherer) {

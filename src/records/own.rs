@@ -128,6 +128,7 @@ fn found(line: &AttemptLine<'_>) -> Result<Found, String> {
         advice_s: line.advice_s.filter(|s| s.is_finite() && *s >= 0.0),
         quota: quota.map(|(q, limit, remaining)| Quota { limit, remaining, reset: q.reset_s }),
         named,
+        doubtful: false,
         domain: Some(line.domain.to_string()).filter(|domain| !domain.is_empty()),
     })
 }

@@ -39,6 +39,7 @@ impl Gatherer {
             Err(problem) => return self.failed(name, None, problem),
         };
         let input = Cursor::new(head).chain(input);
+        let before = self.count();
         let read = match detected {
             Detected::Attempts => {
                 self.begin(name, RecordFormat::Attempts, 0.0);
@@ -57,6 +58,7 @@ impl Gatherer {
                 access::read(input, format, self)
             }
         };
+        self.end(before);
         match read {
             Ok(()) => {}
             // A compressed file that is still being written, or was not copied as a whole.

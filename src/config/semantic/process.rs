@@ -79,7 +79,11 @@ pub(super) fn state(check: &mut Check<'_>, file: &ConfigFile) -> StateSettings {
     StateSettings { file: file.state.file.as_ref().map(resolve), interval: file.state.interval.0 }
 }
 
-pub(super) fn attempt_log(check: &mut Check<'_>, file: &ConfigFile) -> AttemptLogSettings {
+pub(super) fn attempt_log(
+    check: &mut Check<'_>,
+    file: &ConfigFile,
+    state: &StateSettings,
+) -> AttemptLogSettings {
     let written = &file.attempt_log;
     let keys = ["attempt_log", "path"];
     if written.path.as_deref().is_some_and(|name| name.trim().is_empty()) {
@@ -87,7 +91,7 @@ pub(super) fn attempt_log(check: &mut Check<'_>, file: &ConfigFile) -> AttemptLo
     }
     let resolve = |name: &String| check.tree.resolved(&super::path(&keys), name);
     let path = written.path.as_ref().map(resolve);
-    if path.is_some() && path == state(check, file).file {
+    if path.is_some() && path == state.file {
         check.problem(&keys, "is the file of state.file", "a file of its own");
     }
     AttemptLogSettings {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use http::HeaderName;
 
 use super::time::Form;
-use super::{apache, envoy, nginx};
+use super::{apache, envoy, json, nginx};
 
 /// Whether a log writes when a request came, or when it was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,8 @@ pub struct LogFormat {
     pub(super) variables: Vec<Variable>,
     /// What stands before each variable, and after the last.
     pub(super) texts: Vec<String>,
+    /// Of a format that is JSON: where each variable stands.
+    pub(super) pointers: Option<Vec<Option<String>>>,
 }
 
 /// Names of formats, and what they stand for.
@@ -144,7 +146,7 @@ impl LogFormat {
                 }
             }
         }
-        let format = Self { variables, texts };
+        let format = Self { pointers: json::pointers(&texts), variables, texts };
         if !format.has(|role| matches!(role, Role::Clock(..))) {
             return Err(
                 "has no time: $msec, $time_iso8601, $time_local, %t or %START_TIME%".to_owned()

@@ -5,11 +5,22 @@ use std::borrow::Cow;
 use super::compile::LogFormat;
 
 impl LogFormat {
-    /// The values of the variables, in their order.
+    /// The values of the variables, in their order, without the log's escapes.
     ///
     /// # Errors
     /// Where the line is otherwise. What stands there is not told: it may be a secret.
-    pub(in crate::records) fn matches<'a>(&self, line: &'a str) -> Result<Vec<&'a str>, String> {
+    pub(in crate::records) fn matches<'a>(
+        &self,
+        line: &'a str,
+    ) -> Result<Vec<Cow<'a, str>>, String> {
+        // Not every log that looks like JSON is.
+        if let Some(values) = self.in_json(line) {
+            return Ok(values);
+        }
+        Ok(self.in_text(line)?.into_iter().map(unescaped).collect())
+    }
+
+    fn in_text<'a>(&self, line: &'a str) -> Result<Vec<&'a str>, String> {
         let mut texts = self.texts.iter();
         let begin = texts.next().map_or("", String::as_str);
         let mut rest = line
@@ -59,7 +70,7 @@ fn find(rest: &str, text: &str) -> Option<usize> {
 }
 
 /// A value without the escapes of the log: `\x22` of nginx, `\"` of Apache and JSON.
-pub(super) fn unescaped(value: &str) -> Cow<'_, str> {
+fn unescaped(value: &str) -> Cow<'_, str> {
     if !value.contains('\\') {
         return Cow::Borrowed(value);
     }

@@ -3,6 +3,7 @@
 mod apache;
 mod compile;
 mod envoy;
+mod json;
 mod matching;
 mod nginx;
 mod time;
@@ -25,13 +26,13 @@ use crate::model::Factor;
 /// The format's variables with what one line says of them.
 struct Entry<'a> {
     format: &'a LogFormat,
-    values: Vec<&'a str>,
+    values: Vec<Cow<'a, str>>,
 }
 
 impl Entry<'_> {
     fn role(&self, wanted: impl Fn(&Role) -> bool) -> Option<(&Role, &str)> {
         let position = self.format.variables.iter().position(|variable| wanted(&variable.role))?;
-        Some((&self.format.variables[position].role, self.values[position]))
+        Some((&self.format.variables[position].role, &self.values[position]))
     }
 
     /// The request line's method or path, where the format has no variable of its own for it.
@@ -51,7 +52,7 @@ impl Fields for Entry<'_> {
     fn field(&self, name: &str) -> Option<Cow<'_, str>> {
         let position = self.format.position(name);
         let Some(position) = position else { return self.of_request(name).map(Cow::Borrowed) };
-        Some(matching::unescaped(self.values[position]))
+        Some(Cow::Borrowed(&self.values[position]))
     }
 
     fn names(&self) -> Vec<String> {
@@ -139,6 +140,7 @@ fn found(entry: &Entry<'_>) -> Result<(Found, f64), String> {
         quota: said.as_ref().and_then(|said| said.quota),
         named: said.and_then(|said| said.named),
         domain: None,
+        doubtful: false,
     };
     Ok((found, exact))
 }
@@ -148,8 +150,8 @@ fn headers(entry: &Entry<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (variable, value) in entry.format.variables.iter().zip(&entry.values) {
         if let Role::Header(name) = &variable.role
-            && !matches!(*value, "" | "-")
-            && let Ok(value) = HeaderValue::from_str(&matching::unescaped(value))
+            && !matches!(&**value, "" | "-")
+            && let Ok(value) = HeaderValue::from_str(value)
         {
             headers.append(name.clone(), value);
         }

@@ -65,6 +65,17 @@ fn nginx_says_itself_what_its_limit_decided() {
 }
 
 #[test]
+fn json_has_keys_and_no_order() {
+    let format = r#"{"time": "%START_TIME%", "code": %RESPONSE_CODE%, "took": "%DURATION%", "req": {"who": "%REQ(X-Tenant)%"}, "x": "a%PROTOCOL%"}"#;
+    let text = r#"{"req":{"who":"acme/\"1\""},"took":3,"code":429,"time":"2026-11-24T14:00:02.310Z","new":[1]}"#;
+    let options = with(format, party(&["tenant=REQ(X-Tenant)"]));
+    let gathered = read_with(options, &[text]).expect("read");
+    assert_eq!(counts(&gathered), [0, 1, 0]);
+    assert_eq!(times(&gathered.observations.attempts[0]), (2310, Some(2313)));
+    assert_eq!(&*gathered.observations.parties[0].tenant, "acme/\"1\"");
+}
+
+#[test]
 fn the_usual_formats_are_recognised() {
     let common = "10.0.0.1 - - [24/Nov/2026:15:00:02 +0100] \"GET / HTTP/1.1\" 429 12\n";
     let combined = common.trim_end().to_owned() + " \"-\" \"curl/8 (x)\"\n";

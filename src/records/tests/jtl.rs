@@ -9,6 +9,7 @@ const ROWS: &str = "\
  /200/\",300,120,200,200,http://api:8080/m,20,0,0
 1795528800300,2000,Send,Non HTTP response code: java.net.SocketTimeoutException,\"Read timed out, sorry\",Thread Group 1-3,text,false,,0,0,200,200,http://api:8080/m,0,0,1
 1795528800300,60,All,200,\"Number of samples in transaction : 2, number of failing samples : 0\",Thread Group 1-1,,true,,300,120,200,200,null,0,0,5
+1795528800390,1,Script,200,OK,Thread Group 1-1,text,true,,0,0,200,200,null,0,0,0
 1795528800400,20,Login,200,OK,Other Group 2-1,text,true,,300,120,200,200,http://api:8080/login,20,0,0
 ";
 
@@ -18,7 +19,8 @@ fn csv_is_read_by_its_header() {
     let gathered = read(&text);
     assert_eq!(counts(&gathered), [2, 1, 1]);
     let file = &gathered.files[0];
-    assert_eq!((file.others, file.unreadable, file.cut_off), (1, 0, false));
+    // A transaction, and a script.
+    assert_eq!((file.others, file.unreadable, file.cut_off), (2, 0, false));
     let observations = &gathered.observations;
     assert_eq!(observations.resolution, 0.001);
     let first = observations.attempts[1];
@@ -57,7 +59,7 @@ fn parties_and_conditions_are_the_users_to_name() {
         by_group.observations.parties.iter().map(|p| (&*p.user, &*p.route)).collect();
     assert_eq!(users, [("Thread Group", ""), ("Other Group", "")]);
     let sends = read_with(only(&["label=Send"]), &[&text]).expect("read");
-    assert_eq!((counts(&sends), sends.files[0].left_out), ([1, 1, 1], 1));
+    assert_eq!((counts(&sends), sends.files[0].left_out), ([1, 1, 1], 2));
     let wrong = read_with(party(&["user=threadname"]), &[&text]).expect_err("no such column");
     assert!(told(&wrong).contains("no record has a field \"threadname\"; there are: timeStamp, "));
     let nobody = read_with(only(&["label=Nothing"]), &[&text]).expect_err("nothing is left");
