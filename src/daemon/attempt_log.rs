@@ -254,6 +254,81 @@ fn whole_lines(file: &mut File) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{
+        Answer, CredentialId, EndpointId, Identity, MessageId, Moment, Rate, SendOrder, SpanId,
+        Verdict,
+    };
+    use crate::telemetry::{BuildInfo, Telemetry};
+
+    fn event(attempt: u64, ended: bool) -> Event {
+        let order = SendOrder {
+            attempt: AttemptId(attempt),
+            stream: StreamId(0),
+            endpoint: EndpointId(0),
+            credential: CredentialId(0),
+            token_generation: 1,
+            message: MessageId(1),
+            sequence: 0,
+            resend: 0,
+            span: SpanId(1),
+            due: Moment::ZERO,
+            first_due: Moment::ZERO,
+            ordered_at: Moment::ZERO,
+            resume: false,
+        };
+        let answer = Answer::bare(Verdict::Accepted, Moment::ZERO, Moment::ZERO);
+        if ended {
+            Event::Ended(Arc::new(AttemptRecord { order, answer }))
+        } else {
+            Event::Sent(order)
+        }
+    }
+
+    #[test]
+    fn a_disk_that_hangs_costs_lines_and_not_time() {
+        // Nobody takes anything out of the queue, which holds two.
+        let (queue, entries) = mpsc::sync_channel(2);
+        let build =
+            BuildInfo { version: String::new(), revision: String::new(), rustc: String::new() };
+        let (telemetry, _) = Telemetry::new(&build, 0.0).expect("a catalog");
+        let counts = telemetry.attempt_log();
+        let mut scribe = Scribe {
+            queue,
+            counts,
+            streams: HashMap::default(),
+            domains: HashMap::new(),
+            sent: HashMap::default(),
+        };
+        let info = StreamInfo {
+            id: StreamId(0),
+            name: "s".into(),
+            target: "t".into(),
+            credential: "c".into(),
+            domain: "d".into(),
+            identity: Identity::default(),
+            method: "POST".into(),
+            path_template: "/".into(),
+            server_address: "h".into(),
+            server_port: 1,
+            rate: Rate::per_sec(1).expect("a rate"),
+        };
+        let wall = WallOffset::default();
+        scribe.tell(wall, &Event::StreamAdded(Arc::new(info)));
+        for attempt in 0..5 {
+            scribe.tell(wall, &event(attempt, false));
+        }
+        // What is in flight is written after its stream is gone.
+        scribe.tell(wall, &Event::StreamRemoved(StreamId(0)));
+        for attempt in 0..5 {
+            scribe.tell(wall, &event(attempt, true));
+        }
+        let queued: Vec<_> = entries.try_iter().map(|entry| entry.in_flight).collect();
+        assert_eq!(queued, [1, 2]);
+        let text = telemetry.render(None).body;
+        let dropped = "plimsoll_attempt_log_lines_total{result=\"dropped\"} 3";
+        assert!(text.contains(dropped), "{text}");
+        assert!(scribe.sent.is_empty());
+    }
 
     fn content(path: &Path) -> String {
         fs::read_to_string(path).unwrap_or_default()
