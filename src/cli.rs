@@ -2,12 +2,14 @@
 //!
 //! Definition and parsing only. It must not know what a command does; `main` dispatches.
 
+mod infer;
 mod report;
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+pub use infer::{InferArgs, InferFormat, InputFormat};
 pub use report::ReportArgs;
 
 use crate::config::{FileSource, Override, Sources};
@@ -19,14 +21,14 @@ pub const EXIT_OK: u8 = 0;
 pub const EXIT_FAILURE: u8 = 1;
 /// Exit code: the run came to its end and did not keep all of its thresholds. It is that of k6.
 pub const EXIT_THRESHOLDS: u8 = 99;
-/// Exit code: the command line or the configuration is wrong; nothing was sent.
+/// Exit code: the command line, the configuration or a file to read is wrong; nothing was sent.
 pub const EXIT_USAGE: u8 = 2;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  it did what was asked: stopped by a signal and drained, sent what it was told to, all valid
   1  it failed while running: an address in use, a panic in a task
-  2  the command line or the configuration is wrong; nothing was sent
+  2  the command line, the configuration or a file to read is wrong; nothing was sent
   99 a run with --for or --count did not keep all of its thresholds
 ";
 
@@ -120,6 +122,26 @@ pub enum Command {
         )
     )]
     Check(CheckArgs),
+    /// Find out what the limit is from a record that exists already
+    #[command(
+        long_about = "Reads records of requests that have been sent (Plimsoll's attempt log, JMeter \
+                      result files in CSV or XML, access logs) and says what the limit is: its kind, \
+                      rate, burst, window and lockout, and who shares it, each with its evidence; or \
+                      why the record does not tell, and which experiment would. Sends nothing.\n\n\
+                      A thread of JMeter is no user: all may log in as the same one. Where a record \
+                      does say who sent a request, --party tells which field that is.",
+        after_long_help = format!(
+            "Examples:\n  \
+             plimsoll infer results.jtl\n  \
+             plimsoll infer results.jtl --only label='Send message' --party user=threadGroup\n  \
+             plimsoll infer attempts.ndjson attempts.ndjson.1 --format json\n  \
+             plimsoll infer access.log --log-format '$msec $request_time $status $remote_addr' \
+             --refused-status 429,503\n  \
+             zcat access.log.*.gz | plimsoll infer - --log-format combined\n\n\
+             {EXIT_CODES}"
+        )
+    )]
+    Infer(InferArgs),
     /// Collect what a running daemon shows of itself into one file, to attach to a ticket
     #[command(
         long_about = "Asks a running daemon for its version, configuration, metrics, status and latest \

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use plimsoll::cli::{Cli, Command, EXIT_FAILURE, EXIT_OK};
-use plimsoll::{check, daemon, demo, panics, report, simulate};
+use plimsoll::{check, daemon, demo, infer_files, panics, report, simulate};
 
 /// The send path allocates a few dozen times a request, most of it in the HTTP client, and a static
 /// musl binary's own allocator would halve the peak rate.
@@ -23,6 +23,10 @@ fn main() -> ExitCode {
             told(simulate::run(args).map_err(|e| (e.exit_code(), e.to_string())))
         }
         Command::Demo(args) => told(demo::run(args).map_err(|e| (e.exit_code(), e.to_string()))),
+        Command::Infer(args) => {
+            let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+            infer_files::run(args, &mut out, &mut err).unwrap_or(EXIT_FAILURE)
+        }
         Command::Report(args) => {
             told(report::run(args).map_err(|e| (e.exit_code(), e.to_string())))
         }

@@ -69,7 +69,9 @@ fn bad_values_of_every_kind() {
         ("type = \"bearer\"", "type = \"baerer\"", "credentials.bench.type: not one of the allowed values; got \"baerer\"; allowed: none, bearer, oauth_client_credentials".to_owned()),
         ("[credentials.bench]", "[credentials.Bench]", "credentials.Bench: not a name; allowed: 1 to 63 lower-case letters, digits, _ and -, the first a letter or digit".to_owned()),
         ("[targets.api]", "[web]\nlisten_address = \"nowhere\"\n[targets.api]", "web.listen_address: not an address; got \"nowhere\"; allowed: IP:PORT, such as 0.0.0.0:9469, [::]:9469 or :9469".to_owned()),
-        ("[targets.api]", "[wbe]\n[targets.api]", "wbe: unknown key; did you mean web?; allowed: allow_inline_secrets, breaker, connections, credentials, engine, lifecycle, log, objectives, policy, reload, run, safety, schedule, state, streams, targets, tracing, web".to_owned()),
+        ("[targets.api]", "[attempt_log]\npath = \" \"\n[targets.api]", "attempt_log.path: names no file; got \" \"; allowed: a path, or no such key to write none".to_owned()),
+        ("[targets.api]", "[state]\nfile = \"/a\"\n[attempt_log]\npath = \"/a\"\n[targets.api]", "attempt_log.path: is the file of state.file; got \"/a\"; allowed: a file of its own".to_owned()),
+        ("[targets.api]", "[wbe]\n[targets.api]", "wbe: unknown key; did you mean web?; allowed: allow_inline_secrets, attempt_log, breaker, connections, credentials, engine, lifecycle, log, objectives, policy, reload, run, safety, schedule, state, streams, targets, tracing, web".to_owned()),
         ("[targets.api]", "[targets.api]\npreset = \"genesys-agentless\"\nparams.from_address = \"+1\"", "targets.api.params.to_address: missing; the preset needs it; allowed: The person's address.".to_owned()),
     ];
     let mut differences = Vec::new();

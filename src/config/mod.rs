@@ -29,8 +29,8 @@ pub use raw::*;
 pub use registry::{Assigned, Registry};
 pub use schema::schema_of;
 pub use settings::{
-    LogSettings, NamedCredential, Settings, StateSettings, StreamSettings, TargetSettings,
-    TracingSettings, WebSettings,
+    AttemptLogSettings, LogSettings, NamedCredential, Settings, StateSettings, StreamSettings,
+    TargetSettings, TracingSettings, WebSettings,
 };
 
 use tree::Tree;

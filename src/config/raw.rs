@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 pub use connection::{ConnectionFile, TlsVersionName};
 pub use credential::{CredentialFile, CredentialType};
 pub use process::{
-    EngineFile, LifecycleFile, LogFile, LogFormat, LogLevel, ObjectivesFile, OtlpProtocol,
-    ReloadFile, StateFile, TracingFile, WebFile,
+    AttemptLogFile, EngineFile, LifecycleFile, LogFile, LogFormat, LogLevel, ObjectivesFile,
+    OtlpProtocol, ReloadFile, StateFile, TracingFile, WebFile,
 };
 pub use safety::{BreakerFile, RunFile, SafetyFile};
 pub use stream::{ArrivalsName, JitterName, ModeName, PolicyFile, ScheduleFile, StreamFile};
@@ -39,6 +39,8 @@ pub struct ConfigFile {
     pub log: LogFile,
     /// Traces over OTLP.
     pub tracing: TracingFile,
+    /// What is known of each attempt, for `plimsoll infer`.
+    pub attempt_log: AttemptLogFile,
     /// Start and stop.
     pub lifecycle: LifecycleFile,
     /// Configuration files, and the files that secrets are in, while they change.

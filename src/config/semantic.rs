@@ -40,6 +40,7 @@ pub(super) fn settings(
     let mut check = Check { tree, reported, problems: Vec::new(), warnings: Vec::new() };
     let process = process::check(&mut check, file);
     let state = process::state(&mut check, file);
+    let attempt_log = process::attempt_log(&mut check, file, &state);
     let objectives = process::objectives(&mut check, file);
     let reload_interval = process::reload(&mut check, file);
     let connections = connection::all(&mut check, file);
@@ -63,6 +64,7 @@ pub(super) fn settings(
         log,
         tracing,
         state,
+        attempt_log,
         objectives,
         reload_interval,
         grace_period: file.lifecycle.grace_period.0,

@@ -29,6 +29,8 @@ pub struct Settings {
     pub tracing: TracingSettings,
     /// What is kept over a restart.
     pub state: StateSettings,
+    /// What is written of each attempt.
+    pub attempt_log: AttemptLogSettings,
     /// What alerts compare with.
     pub objectives: Objectives,
     /// How often to look whether [`Self::files`] have changed; zero is never.
@@ -103,6 +105,19 @@ pub struct StateSettings {
     pub file: Option<PathBuf>,
     /// How often it is written, when something has changed.
     pub interval: Duration,
+}
+
+/// What is written of each attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptLogSettings {
+    /// Where; `None`: nowhere.
+    pub path: Option<PathBuf>,
+    /// A file that would become longer is put aside.
+    pub max_bytes: u64,
+    /// Files put aside that are kept.
+    pub max_files: u32,
+    /// Lines that wait for the disk.
+    pub queue_lines: usize,
 }
 
 /// A target. Its endpoint has no id until a [`super::Registry`] assigns one.
@@ -197,7 +212,7 @@ impl Settings {
     /// The keys that differ from `running` and take effect only at the next start.
     #[must_use]
     pub fn restart_needed(&self, running: &Self) -> Vec<String> {
-        let sections = ["web", "log", "tracing", "reload", "state"];
+        let sections = ["web", "log", "tracing", "reload", "state", "attempt_log"];
         let mut differing = super::dump::differing(&running.effective, &self.effective, &sections);
         // This one can be changed while it runs.
         differing.retain(|said| !said.starts_with("log.level:"));

@@ -1,6 +1,7 @@
 //! The daemon: everything composed. It starts the send loop on a thread of its own, serves the web
 //! surface on another, and can be asked for a snapshot, a reload, a drain.
 
+mod attempt_log;
 mod outbound;
 mod outfit;
 mod reload;
@@ -25,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use self::attempt_log::Writing;
 use self::outfit::Outfitter;
 pub use self::reload::{Loader, Look};
 pub(crate) use self::run::{Life, Signals};
@@ -33,7 +35,7 @@ use self::send_loop::{Command, Ending, LoopContext, SendLoop, Signs};
 use self::state_keeper::Keeper;
 pub(crate) use self::telemetry_setup::start_logs;
 use crate::clock::{self, Clock};
-use crate::config::{Settings, WebSettings};
+use crate::config::{Settings, StateSettings, WebSettings};
 use crate::engine::Engine;
 use crate::model::{Memory, Moment, Status, Subject};
 use crate::telemetry::{LogHandle, Observer, Telemetry, TelemetryError};
@@ -55,6 +57,14 @@ pub enum StartError {
     /// The web surface's address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, #[source] io::Error),
+    /// The attempt log cannot be opened.
+    #[error("attempt_log.path: cannot open {}: {source}", path.display())]
+    AttemptLog {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// TLS and passwords of the web surface cannot be used.
     #[error("web.config_file: {0}")]
     Web(#[from] SecurityError),
@@ -96,6 +106,7 @@ pub struct Daemon {
     keeper: Option<Arc<Keeper>>,
     /// The state file being written for the last time.
     kept: Option<JoinHandle<()>>,
+    writing: Option<Writing>,
     quit: mpsc::Receiver<()>,
 }
 
@@ -143,6 +154,8 @@ impl Daemon {
         let outfit = outfitter.outfit(&settings).map_err(StartError::Outfit)?;
         let (listener, address, security) = listen(&settings.web).await?;
         let (telemetry, mut observer) = start_telemetry(&settings, logs.as_ref()).await?;
+        let counts = telemetry.attempt_log();
+        let (scribe, writing) = attempt_log::start(&settings.attempt_log, counts).await?;
         let feed = Feed::new(Feed::DEFAULT_EVENTS);
         observer.set_live(Box::new(surface::FeedSink(feed.clone())));
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
@@ -155,17 +168,14 @@ impl Daemon {
             background: tokio::runtime::Handle::current(),
             record: Arc::clone(&record),
             tally: judged.then(Tally::default),
+            scribe,
         };
         let engine = Engine::new(seed(), count);
         let ended = on_own_thread(&telemetry, move || async move {
             SendLoop::new(context, engine, observer, received)?.run().await
         })?;
         let (quit, quit_asked) = mpsc::channel(1);
-        let keeper = Keeper::new(&settings.state, &telemetry);
-        if let Some(keeper) = &keeper {
-            let every = settings.state.interval;
-            tokio::spawn(Arc::clone(keeper).keep(commands.clone(), record, every));
-        }
+        let keeper = keep_state(&settings.state, &telemetry, &commands, record);
         let shared = Shared {
             clock,
             commands,
@@ -192,7 +202,7 @@ impl Daemon {
             let _ = closed.await;
         }));
         let (web, quit) = (Some((close, serving)), quit_asked);
-        Ok(Self { shared, web, address, ended, keeper, kept: None, figures: None, quit })
+        Ok(Self { shared, web, address, ended, keeper, kept: None, writing, figures: None, quit })
     }
 
     /// Where the web surface listens.
@@ -249,8 +259,8 @@ impl Daemon {
         Ok(status)
     }
 
-    /// Waits for the state file, closes the web surface and flushes telemetry, the latter two for a bounded
-    /// time.
+    /// Waits for the state file, closes the web surface and flushes the attempt log and telemetry, all but the
+    /// first for a bounded time.
     async fn close(&mut self, flush: Duration) {
         if let Some(kept) = self.kept.take() {
             let _ = kept.await;
@@ -258,6 +268,12 @@ impl Daemon {
         if let Some((close, serving)) = self.web.take() {
             let _ = close.send(());
             let _ = serving.await;
+        }
+        if let Some(writing) = self.writing.take() {
+            let written = tokio::task::spawn_blocking(move || writing.finish(flush)).await;
+            if !written.unwrap_or(false) {
+                tracing::warn!("some lines of the attempt log were not written before the exit");
+            }
         }
         let telemetry = self.shared.telemetry.clone();
         let flushed = tokio::task::spawn_blocking(move || telemetry.shutdown(flush)).await;
@@ -345,6 +361,18 @@ async fn start_telemetry(
     telemetry.objectives(objectives);
     telemetry.config_reloaded(clock::unix_seconds(), true);
     Ok((telemetry, observer))
+}
+
+/// Keeps the state file, if there is to be one.
+fn keep_state(
+    settings: &StateSettings,
+    telemetry: &Telemetry,
+    commands: &mpsc::Sender<Command>,
+    record: Arc<Notify>,
+) -> Option<Arc<Keeper>> {
+    let keeper = Keeper::new(settings, telemetry)?;
+    tokio::spawn(Arc::clone(&keeper).keep(commands.clone(), record, settings.interval));
+    Some(keeper)
 }
 
 /// What an earlier run knew, as it is at the moment beside it.

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::attempt_log::Scribe;
 use super::outbound::{Endpoint, Outbound, Returned};
 use super::state_format::Stamp;
 use super::state_keeper::Known;
@@ -88,6 +89,8 @@ pub(super) struct SendLoop {
     /// Wakes whoever keeps the state file.
     record: Arc<Notify>,
     tally: Option<Tally>,
+    /// Writes the attempt log.
+    scribe: Option<Scribe>,
     signs: Arc<Signs>,
 }
 
@@ -100,6 +103,7 @@ pub(super) struct LoopContext {
     /// Wakes whoever keeps the state file.
     pub(super) record: Arc<Notify>,
     pub(super) tally: Option<Tally>,
+    pub(super) scribe: Option<Scribe>,
 }
 
 /// The loop's last word.
@@ -131,7 +135,7 @@ impl SendLoop {
         observer: Observer,
         commands: Receiver<Command>,
     ) -> io::Result<Self> {
-        let LoopContext { clock, signs, background, record, tally } = context;
+        let LoopContext { clock, signs, background, record, tally, scribe } = context;
         let (sender, returned) = unbounded_channel();
         Ok(Self {
             clock,
@@ -148,6 +152,7 @@ impl SendLoop {
             stale: false,
             record,
             tally,
+            scribe,
             signs,
         })
     }
@@ -282,6 +287,9 @@ impl SendLoop {
                     self.note(&event);
                     if let Some(tally) = &mut self.tally {
                         tally.tell(now, &event);
+                    }
+                    if let Some(scribe) = &mut self.scribe {
+                        scribe.tell(self.wall, &event);
                     }
                     self.observer.observe(self.wall, now, &event);
                     if sends >= SENDS_AT_ONCE && !self.engine.has_orders() {

@@ -19,6 +19,7 @@ pub use exposition::Exposition;
 pub use live::LiveSink;
 pub use logs::{LogError, LogFormat, LogHandle, LogSettings, init as init_logs};
 pub use metrics::catalog::{CATALOG, Family, Kind};
+pub use metrics::shared::AttemptLogCounts;
 pub use observer::Observer;
 pub use spans::{
     Protocol, Sampling, SpanDrop, SpanExporter, SpanSettingsError, SpanTotals, TracingSettings,
@@ -173,6 +174,12 @@ impl Telemetry {
     /// Lets the scrape read how many log lines were lost.
     pub fn watch_logs(&self, logs: &LogHandle) {
         self.shared.watch_log_losses(logs.lost_lines());
+    }
+
+    /// Where the lines of the attempt log are counted.
+    #[must_use]
+    pub fn attempt_log(&self) -> Arc<AttemptLogCounts> {
+        Arc::clone(&self.shared.attempt_log)
     }
 
     /// Lets the scrape tell where the process runs.

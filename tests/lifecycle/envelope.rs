@@ -347,7 +347,7 @@ fn a_full_disk_stops_what_is_capped_before_the_count_is_lost_and_nothing_else() 
 }
 
 /// Whether this machine lets an unprivileged test mount a file system of its own.
-fn is_possible() -> bool {
+pub(crate) fn is_possible() -> bool {
     let args = ["--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"];
     std::process::Command::new("unshare").args(args).status().is_ok_and(|status| status.success())
 }

@@ -8,5 +8,6 @@ mod bench;
 mod ledger;
 mod limited;
 mod pauses;
+mod recorded;
 mod traces;
 mod without_collector;

@@ -9,6 +9,7 @@ pub(crate) mod alertmanager;
 pub(crate) mod clock;
 pub(crate) mod collector;
 pub(crate) mod http;
+pub(crate) mod jmeter;
 pub(crate) mod limited;
 pub(crate) mod nginx;
 pub(crate) mod process;

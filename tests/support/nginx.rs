@@ -100,6 +100,11 @@ impl Nginx {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Where it writes its log.
+    pub(crate) fn access_log_file(&self) -> PathBuf {
+        self.directory.path().join("access.log")
+    }
+
     pub(crate) fn process(&mut self) -> &mut Process {
         &mut self.process
     }
@@ -109,7 +114,7 @@ impl Nginx {
         // It logs after it has answered, so the last answer's line may still be missing. The one process writes it
         // before it looks at another request. One that was stopped has nothing left to write.
         let _ = http::get(&healthy_url(self.port));
-        let path = self.directory.path().join("access.log");
+        let path = self.access_log_file();
         let log = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         log.lines()
             .map(|line| {

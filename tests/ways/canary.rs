@@ -82,7 +82,8 @@ fn config(api: &Scripted, proxy: &Scripted, otlp: &Scripted) -> String {
              [credentials.oauth]\ntype = \"oauth_client_credentials\"\nclient_id = \"app\"\n\
              client_secret_file = \"client.secret\"\ntoken_url = \"{url}/oauth/token\"\n\
              [tracing]\nendpoint = \"{}\"\nprotocol = \"http/protobuf\"\nsample_ratio = 1.0\n\
-             [state]\nfile = \"state.json\"\ninterval = \"1s\"\n",
+             [state]\nfile = \"state.json\"\ninterval = \"1s\"\n\
+             [attempt_log]\npath = \"attempts.ndjson\"\n",
             proxy.url,
             otlp.url.clone() + "/v1/traces",
         );
@@ -185,6 +186,9 @@ fn no_canary_sings() {
     canaries.sing_not_in("the log", &daemon.process.log());
     let state = fs::read_to_string(world.path().join("state.json")).expect("written");
     canaries.sing_not_in("the state file", &state);
+    let attempts = fs::read_to_string(world.path().join("attempts.ndjson")).expect("written");
+    assert!(attempts.contains("throttled"), "there is something to look through");
+    canaries.sing_not_in("the attempt log", &attempts);
     let traced = otlp.seen();
     assert!(traced.iter().any(|r| r.body.len() > 100));
     for request in traced {

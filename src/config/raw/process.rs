@@ -141,6 +141,31 @@ impl Default for TracingFile {
     }
 }
 
+/// What is known of each attempt, a JSON object a line, for `plimsoll infer` (docs/ATTEMPT_LOG.md).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AttemptLogFile {
+    /// Where it is written, relative to this file. One daemon's own; its directory must exist and be
+    /// writable. Unset: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// A file that would become larger than so many MiB is put aside as `PATH.1`, and a new one begun.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub max_size_mib: u32,
+    /// Files put aside that are kept: `PATH.1` is the latest.
+    #[schemars(range(min = 0, max = 1_000))]
+    pub max_files: u32,
+    /// Lines that wait for the disk; more are dropped and counted.
+    #[schemars(range(min = 16, max = 1_000_000))]
+    pub queue_lines: u32,
+}
+
+impl Default for AttemptLogFile {
+    fn default() -> Self {
+        Self { path: None, max_size_mib: 64, max_files: 4, queue_lines: 8192 }
+    }
+}
+
 /// Start and stop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::url::{self, Plain};
 use super::{Check, DAY, Fault, HOUR, MS, secs};
 use crate::config::raw::ConfigFile;
-use crate::config::settings::{LogSettings, StateSettings, TracingSettings, WebSettings};
+use crate::config::settings::{
+    AttemptLogSettings, LogSettings, StateSettings, TracingSettings, WebSettings,
+};
 use crate::model::Objectives;
 
 /// Where requests of a configuration that is refused anyway would have been answered.
@@ -75,6 +77,29 @@ pub(super) fn state(check: &mut Check<'_>, file: &ConfigFile) -> StateSettings {
     }
     let resolve = |name: &String| check.tree.resolved(&super::path(&keys), name);
     StateSettings { file: file.state.file.as_ref().map(resolve), interval: file.state.interval.0 }
+}
+
+pub(super) fn attempt_log(
+    check: &mut Check<'_>,
+    file: &ConfigFile,
+    state: &StateSettings,
+) -> AttemptLogSettings {
+    let written = &file.attempt_log;
+    let keys = ["attempt_log", "path"];
+    if written.path.as_deref().is_some_and(|name| name.trim().is_empty()) {
+        check.problem(&keys, "names no file", "a path, or no such key to write none");
+    }
+    let resolve = |name: &String| check.tree.resolved(&super::path(&keys), name);
+    let path = written.path.as_ref().map(resolve);
+    if path.is_some() && path == state.file {
+        check.problem(&keys, "is the file of state.file", "a file of its own");
+    }
+    AttemptLogSettings {
+        path,
+        max_bytes: u64::from(written.max_size_mib) << 20,
+        max_files: written.max_files,
+        queue_lines: usize::try_from(written.queue_lines).unwrap_or(usize::MAX),
+    }
 }
 
 pub(super) fn objectives(check: &mut Check<'_>, file: &ConfigFile) -> Objectives {

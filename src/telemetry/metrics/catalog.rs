@@ -180,6 +180,8 @@ families! {
         "Spans that may wait; 0 when traces are off.";
     LOG_LINES_LOST = Counter "plimsoll_log_lines_dropped_total" []
         "Log lines lost because the writer could not keep up.";
+    ATTEMPT_LOG_LINES = Counter "plimsoll_attempt_log_lines_total" ["result"]
+        "Lines of the attempt log: written, dropped because the disk could not keep up, or failed.";
 
     HEARTBEAT = Gauge "plimsoll_send_loop_heartbeat_timestamp_seconds" []
         "Unix time at which the send loop last woke.";

@@ -75,6 +75,39 @@ impl StateWrites {
     }
 }
 
+/// What became of the lines of the attempt log.
+#[derive(Debug, Default)]
+pub struct AttemptLogCounts {
+    written: AtomicU64,
+    dropped: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl AttemptLogCounts {
+    /// So many are in the file.
+    pub fn written(&self, lines: u64) {
+        self.written.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// One found the queue full.
+    pub fn dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many the file could not take.
+    pub fn failed(&self, lines: u64) {
+        self.failed.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    fn collect(&self, sheet: &mut Sheet) {
+        for (result, count) in
+            [("written", &self.written), ("dropped", &self.dropped), ("failed", &self.failed)]
+        {
+            sheet.count(&c::ATTEMPT_LOG_LINES, &[result], count.load(Ordering::Relaxed));
+        }
+    }
+}
+
 /// The shared state.
 pub(in crate::telemetry) struct Shared {
     book: Mutex<Book>,
@@ -82,6 +115,7 @@ pub(in crate::telemetry) struct Shared {
     pub(in crate::telemetry) spans: Arc<SpanCounts>,
     pub(in crate::telemetry) reloads: Reloads,
     pub(in crate::telemetry) state_writes: StateWrites,
+    pub(in crate::telemetry) attempt_log: Arc<AttemptLogCounts>,
     pub(in crate::telemetry) registry: Registry,
     objectives: Mutex<Option<Objectives>>,
     log_losses: OnceLock<Arc<AtomicU64>>,
@@ -102,6 +136,7 @@ impl Shared {
             spans: Arc::new(SpanCounts::default()),
             reloads: Reloads::default(),
             state_writes: StateWrites::default(),
+            attempt_log: Arc::default(),
             registry: Registry::new(),
             objectives: Mutex::default(),
             log_losses: OnceLock::new(),
@@ -179,6 +214,7 @@ impl Shared {
         sheet.count(&c::SPANS_CAPACITY, &[], totals.capacity);
         let lost = self.log_losses.get().map_or(0, |lost| lost.load(Ordering::Relaxed));
         sheet.count(&c::LOG_LINES_LOST, &[], lost);
+        self.attempt_log.collect(&mut sheet);
         self.collect_runtimes(&mut sheet);
         self.reloads.collect(&mut sheet);
         self.state_writes.collect(&mut sheet);

@@ -1,0 +1,115 @@
+//! `plimsoll infer`: what the limit is, from a record that exists already.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::cli::{EXIT_FAILURE, EXIT_OK, EXIT_USAGE, InferArgs, InferFormat};
+use crate::infer::study::{Conclusion, Finding, conclude};
+use crate::records::{Gathered, Gatherer, Problem};
+
+/// What a compressed file begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// As much of a file as is read at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Reads the files, concludes, and writes the report to `out`, problems to `err`. Answers with the exit code.
+///
+/// # Errors
+/// `out` or `err` cannot be written to.
+pub fn run(args: &InferArgs, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
+    let gathered = match gather(args) {
+        Ok(gathered) => gathered,
+        Err(problems) => {
+            for problem in &problems {
+                writeln!(err, "plimsoll: {problem}")?;
+            }
+            return Ok(EXIT_USAGE);
+        }
+    };
+    for warning in &gathered.warnings {
+        writeln!(err, "plimsoll: warning: {warning}")?;
+    }
+    if gathered.more_warnings > 0 {
+        writeln!(err, "plimsoll: warning: {} more of the kind", gathered.more_warnings)?;
+    }
+    let mut conclusion = conclude(&gathered.observations);
+    conclusion.remarks.extend(gathered.remarks);
+    match report(args.format, &conclusion, out) {
+        Ok(()) => Ok(EXIT_OK),
+        // A reader that has seen enough may close the pipe.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(EXIT_OK),
+        Err(error) => {
+            writeln!(err, "plimsoll: cannot write the report: {error}")?;
+            Ok(EXIT_FAILURE)
+        }
+    }
+}
+
+/// Everything that the files hold, or every reason why it cannot be read.
+fn gather(args: &InferArgs) -> Result<Gathered, Vec<Problem>> {
+    let mut gatherer = Gatherer::new(args.options());
+    for path in &args.files {
+        let name = path.display().to_string();
+        match open(path) {
+            Ok(input) => gatherer.read(&name, input),
+            Err(error) => gatherer.failed(&name, None, format!("cannot be read: {error}")),
+        }
+    }
+    gatherer.finish()
+}
+
+/// A file's content, decompressed if need be. `-` is the standard input.
+fn open(path: &PathBuf) -> io::Result<Box<dyn BufRead>> {
+    let mut input: Box<dyn BufRead> = if path == Path::new("-") {
+        Box::new(BufReader::with_capacity(CHUNK_BYTES, io::stdin()))
+    } else {
+        Box::new(BufReader::with_capacity(CHUNK_BYTES, File::open(path)?))
+    };
+    // A first reading of a pipe may be shorter than this; of a file never.
+    Ok(match input.fill_buf()?.starts_with(&GZIP) {
+        true => Box::new(BufReader::with_capacity(CHUNK_BYTES, MultiGzDecoder::new(input))),
+        false => input,
+    })
+}
+
+fn report(format: InferFormat, conclusion: &Conclusion, out: &mut impl Write) -> io::Result<()> {
+    match format {
+        InferFormat::Json => {
+            serde_json::to_writer_pretty(&mut *out, conclusion)?;
+            writeln!(out)
+        }
+        InferFormat::Text => text(conclusion, out),
+    }
+}
+
+fn text(conclusion: &Conclusion, out: &mut impl Write) -> io::Result<()> {
+    let material = &conclusion.material;
+    writeln!(
+        out,
+        "{} attempts: {} admitted, {} refused, {} unknown",
+        material.attempts, material.admitted, material.refused, material.unknown
+    )?;
+    for limit in &conclusion.limits {
+        writeln!(out, "kind:   {}", said(&limit.kind, |kind| format!("{kind:?}")))?;
+        writeln!(out, "rate:   {}", said(&limit.rate, |f| format!("{}/s", f.value)))?;
+        writeln!(out, "burst:  {}", said(&limit.burst, |f| f.value.to_string()))?;
+        writeln!(out, "window: {}", said(&limit.window, |f| format!("{} s", f.value)))?;
+        writeln!(out, "scope:  {}", said(&limit.scope, |scope| format!("{:?}", scope.factors)))?;
+    }
+    for remark in &conclusion.remarks {
+        writeln!(out, "{remark}")?;
+    }
+    Ok(())
+}
+
+fn said<T>(finding: &Finding<T>, known: impl Fn(&T) -> String) -> String {
+    match finding {
+        Finding::Known { value, confidence, evidence } => {
+            format!("{} ({:.0} %: {evidence})", known(value), confidence * 100.0)
+        }
+        Finding::Unknown { detail, experiment, .. } => format!("unknown: {detail} {experiment}"),
+    }
+}
