@@ -11,6 +11,7 @@ pub mod config;
 pub mod daemon;
 pub mod demo;
 pub mod engine;
+pub mod findings;
 pub mod infer;
 pub mod limiter;
 pub mod model;
