@@ -8,9 +8,7 @@ use rand::Rng;
 use super::spread;
 use super::timers::Armed;
 use crate::infer::{Decision, Found, Job, Learner, Seen};
-use crate::model::{
-    Answer, AttemptId, Estimate, FailureKind, GateId, Moment, Pace, Rate, SkipReason, Verdict,
-};
+use crate::model::{Answer, AttemptId, Estimate, GateId, Moment, Pace, Rate, SkipReason};
 use crate::policy::{Adaptive, AdaptiveSettings};
 use crate::schedule::{Arrivals, Claim, Schedule, ScheduleSettings, Turns};
 
@@ -275,7 +273,7 @@ impl GatePace {
         now: Moment,
     ) {
         let at = answer.headers_at.unwrap_or(answer.done_at);
-        let seen = Seen { decision: decision(answer.verdict), at, hints: &answer.hints };
+        let seen = Seen { decision: Decision::of(answer.verdict), at, hints: &answer.hints };
         self.learner.answered(attempt, seen);
         self.adaptive.answered(answer, later, now);
         self.news = true;
@@ -306,16 +304,6 @@ fn total(adaptive: &Adaptive, fixed: f64) -> f64 {
 
 fn ceilings_at(ramping: bool, now: Moment) -> Moment {
     if ramping { now + RAMP_STEP } else { Moment::NEVER }
-}
-
-fn decision(verdict: Verdict) -> Decision {
-    match verdict {
-        Verdict::Accepted | Verdict::Rejected => Decision::Admitted,
-        // A limiter stands before what fails behind it.
-        Verdict::Failed(failure) if failure.kind == FailureKind::ServerError => Decision::Admitted,
-        Verdict::Throttled => Decision::Refused,
-        Verdict::Unauthorized | Verdict::Failed(_) => Decision::Unknown,
-    }
 }
 
 fn only_faster_or_slower(told: &Pace, now: &Pace) -> bool {

@@ -57,7 +57,8 @@ pub(super) fn over_time(report: &Report) -> Option<String> {
 pub(super) fn admitted_by_rate(report: &Report) -> Option<String> {
     const STEPS: i32 = 48;
     let trials = &report.experiment.as_ref()?.trials;
-    let telling: Vec<_> = trials.iter().filter(|t| t.admitted > 0 && t.rate > 0.0).collect();
+    let telling: Vec<_> =
+        trials.iter().filter(|t| t.even && t.admitted > 0 && t.rate > 0.0).collect();
     let most = telling.iter().map(|t| t.admitted).max()? as f64;
     let least = telling.iter().map(|t| t.admitted).min()? as f64;
     let slowest = telling.iter().map(|t| t.rate).reduce(f64::min)? / 1.5;

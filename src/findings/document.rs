@@ -187,6 +187,7 @@ impl From<Ended> for How {
             Ended::Requests => Self::Requests,
             Ended::Throttles => Self::Throttles,
             Ended::Time => Self::Time,
+            Ended::Interrupted => Self::Interrupted,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::job::{Found, Job};
 use super::latency::Latencies;
 use super::record::{Note, Record};
-use crate::model::{AttemptId, Estimate, Kind, Moment, QuotaHint};
+use crate::model::{AttemptId, Estimate, FailureKind, Kind, Moment, QuotaHint, Verdict};
 
 /// An attempt that is unanswered for this long no longer holds up the ones sent after it; it counts
 /// as admitted, because a refusal is fast.
@@ -32,6 +32,19 @@ pub enum Decision {
     Refused,
     /// No answer tells.
     Unknown,
+}
+
+impl Decision {
+    /// What an answer tells: a limiter stands before what fails behind it.
+    #[must_use]
+    pub fn of(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Accepted | Verdict::Rejected => Self::Admitted,
+            Verdict::Failed(failure) if failure.kind == FailureKind::ServerError => Self::Admitted,
+            Verdict::Throttled => Self::Refused,
+            Verdict::Unauthorized | Verdict::Failed(_) => Self::Unknown,
+        }
+    }
 }
 
 /// What an answer tells about the limit.
