@@ -19,6 +19,7 @@ pub mod netem;
 pub mod pacer;
 pub mod panics;
 pub mod policy;
+pub mod probe;
 pub mod report;
 pub mod schedule;
 pub mod sender;
