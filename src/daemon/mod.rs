@@ -31,7 +31,7 @@ pub(crate) use self::probing::{Probed, Probing};
 pub use self::reload::{Loader, Look};
 pub(crate) use self::run::{Life, Signals, Stop, wait};
 pub use self::run::{RunError, run};
-pub(crate) use self::send_loop::{Command, Ending, LoopContext, Outfit, SendLoop, Signs};
+pub(crate) use self::send_loop::{Command, Ending, LoopContext, SendLoop, Signs};
 use self::state_keeper::Keeper;
 pub(crate) use self::telemetry_setup::{build_info, start_logs};
 use crate::clock::{self, Clock};

@@ -73,8 +73,9 @@ impl Intent {
         Cost { requests, throttles, seconds: time.as_secs_f64(), rate }
     }
 
-    /// The plan for a probe: nothing is sent but what is ordered, once, and no pause is longer than asked for.
-    pub(super) fn plan(&self, mut plan: Plan) -> Plan {
+    /// Makes a plan that of a probe: nothing is sent but what is ordered, once, and no pause is longer than asked
+    /// for.
+    pub(super) fn experiment(&self, plan: &mut Plan) {
         let at_once = Duration::from_nanos(1);
         for stream in &mut plan.streams {
             stream.mode = Mode::Probe;
@@ -89,7 +90,6 @@ impl Intent {
             stream.policy.backoff =
                 BackoffSettings { base: at_once, cap: at_once, jitter: Jitter::Full };
         }
-        plan
     }
 
     /// What is going to be sent where, and what it may cost.

@@ -18,7 +18,7 @@ use crate::cli::{EXIT_FAILURE, EXIT_OK, EXIT_THRESHOLDS, EXIT_USAGE, ProbeArgs};
 use crate::clock::{self, Clock};
 use crate::config::{self, Problems, Settings};
 use crate::daemon::{
-    Command, Ending, LoopContext, Outfit, Outfitter, Probed, Probing, SendLoop, Signs, Stop,
+    Command, Ending, LoopContext, Outfitter, Probed, Probing, SendLoop, Signs, Stop,
     background_runtime, build_info, on_own_thread, seed, start_logs, wait,
 };
 use crate::engine::Engine;
@@ -152,8 +152,8 @@ async fn probe(settings: &Settings, intent: &Intent) -> Result<(Probed, WallOffs
     let wall = clock.wall();
     // The state file is the daemon's, which may be running.
     let mut outfitter = Outfitter::new(clock, settings.in_flight_max, false);
-    let outfit = outfitter.outfit(&intent.settings).map_err(ProbeError::Usage)?;
-    let outfit = Outfit { plan: intent.plan(outfit.plan), ..outfit };
+    let mut outfit = outfitter.outfit(&intent.settings).map_err(ProbeError::Usage)?;
+    intent.experiment(&mut outfit.plan);
     let (telemetry, observer) = Telemetry::new(&build_info(), clock::unix_seconds())?;
     let (show, shown) = watch::channel(Progress::default());
     let (commands, received) = mpsc::channel(COMMANDS_MAX);
