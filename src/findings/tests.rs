@@ -162,6 +162,14 @@ fn json_reads_back_as_what_was_written_and_fits_its_schema() {
 }
 
 #[test]
+fn the_published_schema_is_that_of_the_report() {
+    let published: serde_json::Value =
+        serde_json::from_str(include_str!("../../docs/probe.schema.json")).expect("is JSON");
+    let same = published == Report::schema();
+    assert!(same, "write it again: plimsoll probe --print-schema > docs/probe.schema.json");
+}
+
+#[test]
 fn an_interval_without_an_end_is_written_and_read() {
     let endless = LimitFinding { rate: known(figure(100.0, 90.0, f64::INFINITY)), ..bucket() };
     let report = report(endless);

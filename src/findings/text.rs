@@ -54,16 +54,26 @@ fn rows(rows: &[words::Row], out: &mut String) -> std::fmt::Result {
                     between => format!(" ({between})"),
                 };
                 writeln!(out, "  {:<17} {value}{interval}, {confidence} sure", row.what)?;
-                writeln!(out, "  {:<17}   {evidence}", "")?;
+                under(evidence, out)?;
             }
             Outcome::Unknown { reason, detail, experiment } => {
                 writeln!(out, "  {:<17} unknown: {reason}", row.what)?;
-                writeln!(out, "  {:<17}   {detail}", "")?;
-                writeln!(out, "  {:<17}   would tell: {experiment}", "")?;
+                under(detail, out)?;
+                if !experiment.is_empty() {
+                    under(&format!("would tell: {experiment}"), out)?;
+                }
             }
         }
     }
     Ok(())
+}
+
+/// A line below an answer, where there is something to say.
+fn under(text: &str, out: &mut String) -> std::fmt::Result {
+    if text.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "  {:<17}   {text}", "")
 }
 
 fn pairs(report: &Report, out: &mut String) -> std::fmt::Result {
