@@ -3,6 +3,7 @@
 //! Definition and parsing only. It must not know what a command does; `main` dispatches.
 
 mod infer;
+mod probe;
 mod report;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub use infer::{InferArgs, InferFormat, InputFormat};
+pub use probe::ProbeArgs;
 pub use report::ReportArgs;
 
 use crate::config::{FileSource, Override, Sources};
@@ -29,7 +31,8 @@ Exit codes:
   0  it did what was asked: stopped by a signal and drained, sent what it was told to, all valid
   1  it failed while running: an address in use, a panic in a task
   2  the command line, the configuration or a file to read is wrong; nothing was sent
-  99 a run with --for or --count did not keep all of its thresholds
+  99 a run with --for or --count did not keep all of its thresholds; a probe with --baseline found
+     that the limit has changed
 ";
 
 const ENVIRONMENT: &str = "\
@@ -80,6 +83,26 @@ pub enum Command {
         )
     )]
     Run(RunArgs),
+    /// Find out by experiment what the limit is, and whose: rate, burst, kind, lockout, scope
+    #[command(
+        long_about = "Measures the rate limit that a stream meets, by a bounded experiment of its own \
+                      design: rate, burst, kind and window, what a refusal brings, and who shares the \
+                      limit, each with its interval and its evidence, or why it is unknown and what \
+                      would tell. It says what it will send and what that may cost before it begins; \
+                      a person at a terminal is asked. It waits for as long as a refusal asks for. \
+                      SIGINT and SIGTERM end it with a report of what was found until then; a second \
+                      signal ends it at once.",
+        after_long_help = format!(
+            "Examples:\n  \
+             plimsoll probe --config.file plimsoll.toml --stream main --dry-run\n  \
+             plimsoll probe --config.file plimsoll.toml --stream main --max-rate 250/s \\\n      \
+             --report.html limit.html --report.json limit.json\n  \
+             plimsoll probe --config.file plimsoll.toml --stream main --with other-client --yes\n  \
+             plimsoll probe --config.file plimsoll.toml --stream main --baseline limit.json\n\n\
+             {ENVIRONMENT}\n{EXIT_CODES}"
+        )
+    )]
+    Probe(ProbeArgs),
     /// Simulate a messaging API with rate limits and faults, to test against
     #[command(
         long_about = "Serves a simulated messaging API: the operations of Genesys Cloud with OAuth, \

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use plimsoll::cli::{Cli, Command, EXIT_FAILURE, EXIT_OK};
-use plimsoll::{check, daemon, demo, infer_files, panics, report, simulate};
+use plimsoll::{check, daemon, demo, infer_files, panics, probe, report, simulate};
 
 /// The send path allocates a few dozen times a request, most of it in the HTTP client, and a static
 /// musl binary's own allocator would halve the peak rate.
@@ -30,6 +30,10 @@ fn main() -> ExitCode {
         Command::Report(args) => {
             told(report::run(args).map_err(|e| (e.exit_code(), e.to_string())))
         }
+        Command::Probe(args) => match probe::run(args, environment()) {
+            Ok(code) => code,
+            Err(error) => told(Err((error.exit_code(), error.to_string()))),
+        },
         Command::Check(args) => {
             let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
             check::check(args, &environment(), &mut out, &mut err).unwrap_or(EXIT_FAILURE)

@@ -4,6 +4,7 @@
 mod attempt_log;
 mod outbound;
 mod outfit;
+mod probing;
 mod reload;
 mod run;
 mod send_loop;
@@ -27,13 +28,14 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::attempt_log::Writing;
-use self::outfit::Outfitter;
+pub(crate) use self::outfit::Outfitter;
+pub(crate) use self::probing::{Probed, Probing};
 pub use self::reload::{Loader, Look};
-pub(crate) use self::run::{Life, Signals};
+pub(crate) use self::run::{Life, Signals, Stop, wait};
 pub use self::run::{RunError, run};
-use self::send_loop::{Command, Ending, LoopContext, SendLoop, Signs};
+pub(crate) use self::send_loop::{Command, Ending, LoopContext, SendLoop, Signs};
 use self::state_keeper::Keeper;
-pub(crate) use self::telemetry_setup::start_logs;
+pub(crate) use self::telemetry_setup::{build_info, start_logs};
 use crate::clock::{self, Clock};
 use crate::config::{Settings, StateSettings, WebSettings};
 use crate::engine::Engine;
@@ -169,6 +171,7 @@ impl Daemon {
             record: Arc::clone(&record),
             tally: judged.then(Tally::default),
             scribe,
+            probing: None,
         };
         let engine = Engine::new(seed(), count);
         let ended = on_own_thread(&telemetry, move || async move {
@@ -248,7 +251,7 @@ impl Daemon {
     /// Waits for the end of the send loop; its last snapshot. Cancelling it loses nothing.
     async fn ended(&mut self) -> io::Result<Status> {
         let ended = (&mut self.ended).await;
-        let Ending { status, known, figures } =
+        let Ending { status, known, figures, .. } =
             ended.map_err(|_| io::Error::other("the send loop died"))??;
         self.figures = figures;
         *self.shared.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(status.clone());
@@ -416,7 +419,7 @@ async fn first_commands(
 }
 
 /// Runs a future to its end on a current-thread runtime of its own.
-fn on_own_thread<F, T>(
+pub(crate) fn on_own_thread<F, T>(
     telemetry: &Telemetry,
     make: impl FnOnce() -> F + Send + 'static,
 ) -> io::Result<oneshot::Receiver<T>>
@@ -438,6 +441,6 @@ where
 
 /// A fresh seed: each run draws other message ids and other jitter.
 #[expect(clippy::disallowed_methods, reason = "the composition is where randomness comes from")]
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     rand::rng().random()
 }

@@ -18,7 +18,7 @@ use crate::schedule::{RequestTemplate, Values};
 use crate::sender::{self, EndpointClient, Rendered, TokenClient, TokenStore};
 
 /// What a target's requests are made and sent with.
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     pub(super) client: EndpointClient,
     pub(super) template: Arc<RequestTemplate>,
 }

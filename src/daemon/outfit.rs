@@ -18,7 +18,7 @@ use crate::sender::{
 /// Makes outfits, one for each configuration that is applied. Connections and ids live on from one
 /// to the next, so that what did not change is not disturbed.
 #[derive(Debug)]
-pub(super) struct Outfitter {
+pub(crate) struct Outfitter {
     registry: Registry,
     connections: Connections,
     clock: sender::Clock,
@@ -28,7 +28,7 @@ pub(super) struct Outfitter {
 }
 
 impl Outfitter {
-    pub(super) fn new(clock: Clock, in_flight_max: u32, recorded: bool) -> Self {
+    pub(crate) fn new(clock: Clock, in_flight_max: u32, recorded: bool) -> Self {
         let clock = sender::Clock::new(move || clock.now(), clock::unix_nanos);
         let connections = Connections::new(in_flight_max as usize, clock.clone());
         Self { registry: Registry::new(), connections, clock, marks: RandomState::new(), recorded }
@@ -39,7 +39,7 @@ impl Outfitter {
     /// # Errors
     /// Everything that is wrong with targets and credentials in this environment: a secret that
     /// cannot be read, a client that cannot be built. Nothing is changed then.
-    pub(super) fn outfit(&mut self, settings: &Settings) -> Result<Outfit, Vec<String>> {
+    pub(crate) fn outfit(&mut self, settings: &Settings) -> Result<Outfit, Vec<String>> {
         let mut registry = self.registry.clone();
         let Assigned { mut plan, endpoints, credentials } = registry.assign(settings);
         plan.safety.recorded = self.recorded;

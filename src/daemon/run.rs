@@ -126,12 +126,8 @@ impl Signals {
     /// # Errors
     /// The system has no handler left.
     pub(crate) fn new() -> io::Result<Self> {
-        let stop = Stop {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        };
         Ok(Self {
-            stop,
+            stop: Stop::new()?,
             hang_up: signal(SignalKind::hangup())?,
             pause: signal(SignalKind::user_defined1())?,
             resume: signal(SignalKind::user_defined2())?,
@@ -141,14 +137,25 @@ impl Signals {
 
 /// The signals that end a daemon.
 #[derive(Debug)]
-struct Stop {
+pub(crate) struct Stop {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Stop {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The system has no handler left.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
     /// Waits for one of them.
-    async fn asked(&mut self) {
+    pub(crate) async fn asked(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -240,6 +247,6 @@ impl Life {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the life of a process is measured in real time")]
-async fn wait(length: Duration) {
+pub(crate) async fn wait(length: Duration) {
     tokio::time::sleep(length).await;
 }

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::attempt_log::Scribe;
 use super::outbound::{Endpoint, Outbound, Returned};
+use super::probing::{Probed, Probing};
 use super::state_format::Stamp;
 use super::state_keeper::Known;
 use crate::clock::{self, Clock};
@@ -37,7 +38,7 @@ const YIELD_INSTEAD: Duration = Duration::from_micros(20);
 const SENDS_AT_ONCE: u32 = 32;
 
 /// What other threads ask of the loop.
-pub(super) enum Command {
+pub(crate) enum Command {
     /// What an earlier run knew, as it was at this moment.
     Recall(Memory, Moment),
     /// Run this configuration from now on.
@@ -59,8 +60,8 @@ pub(super) enum Command {
 }
 
 /// A configuration, ready to be sent with.
-pub(super) struct Outfit {
-    pub(super) plan: Plan,
+pub(crate) struct Outfit {
+    pub(crate) plan: Plan,
     pub(super) endpoints: HashMap<EndpointId, Endpoint>,
     pub(super) token_clients: HashMap<CredentialId, TokenClient>,
     pub(super) static_tokens: Vec<(CredentialId, secrecy::SecretString)>,
@@ -70,7 +71,7 @@ pub(super) struct Outfit {
 }
 
 /// The loop's state.
-pub(super) struct SendLoop {
+pub(crate) struct SendLoop {
     clock: Clock,
     wall: WallOffset,
     engine: Engine,
@@ -91,33 +92,39 @@ pub(super) struct SendLoop {
     tally: Option<Tally>,
     /// Writes the attempt log.
     scribe: Option<Scribe>,
+    probing: Option<Probing>,
     signs: Arc<Signs>,
 }
 
 /// What the loop shares with others, and whether it counts for a verdict.
-pub(super) struct LoopContext {
-    pub(super) clock: Clock,
-    pub(super) signs: Arc<Signs>,
+pub(crate) struct LoopContext {
+    pub(crate) clock: Clock,
+    pub(crate) signs: Arc<Signs>,
     /// Where fits are computed.
-    pub(super) background: Handle,
+    pub(crate) background: Handle,
     /// Wakes whoever keeps the state file.
-    pub(super) record: Arc<Notify>,
-    pub(super) tally: Option<Tally>,
-    pub(super) scribe: Option<Scribe>,
+    pub(crate) record: Arc<Notify>,
+    pub(crate) tally: Option<Tally>,
+    /// Writes the attempt log.
+    pub(crate) scribe: Option<Scribe>,
+    /// A probe that orders what is sent.
+    pub(crate) probing: Option<Probing>,
 }
 
 /// The loop's last word.
-pub(super) struct Ending {
+pub(crate) struct Ending {
     pub(super) status: Status,
     /// What the next run should know.
     pub(super) known: Known,
     /// Of a run that is judged.
     pub(super) figures: Option<Figures>,
+    /// Of a probe.
+    pub(crate) probed: Option<Probed>,
 }
 
 /// What other threads can see of the loop without asking it.
 #[derive(Debug, Default)]
-pub(super) struct Signs {
+pub(crate) struct Signs {
     /// When it last showed that it lives, in nanoseconds of the process's clock.
     pub(super) beat_ns: AtomicU64,
     /// Whether it sends nothing more, by order or because it has sent what it was told to.
@@ -129,13 +136,13 @@ impl SendLoop {
     ///
     /// # Errors
     /// The kernel has no timer left.
-    pub(super) fn new(
+    pub(crate) fn new(
         context: LoopContext,
         engine: Engine,
         observer: Observer,
         commands: Receiver<Command>,
     ) -> io::Result<Self> {
-        let LoopContext { clock, signs, background, record, tally, scribe } = context;
+        let LoopContext { clock, signs, background, record, tally, scribe, probing } = context;
         let (sender, returned) = unbounded_channel();
         Ok(Self {
             clock,
@@ -153,6 +160,7 @@ impl SendLoop {
             record,
             tally,
             scribe,
+            probing,
             signs,
         })
     }
@@ -161,7 +169,7 @@ impl SendLoop {
     ///
     /// # Errors
     /// The timer failed.
-    pub(super) async fn run(mut self) -> io::Result<Ending> {
+    pub(crate) async fn run(mut self) -> io::Result<Ending> {
         loop {
             self.take_in();
             let Some(wake) = self.give_out() else {
@@ -170,8 +178,10 @@ impl SendLoop {
                 self.observer.finish(self.wall, now);
                 let (status, known) = (self.engine.status(now, self.wall), self.known(now));
                 let figures = self.tally.map(|tally| tally.figures(now));
-                return Ok(Ending { status, known, figures });
+                let probed = self.probing.map(Probing::finish);
+                return Ok(Ending { status, known, figures, probed });
             };
+            let wake = self.direct(wake);
             self.beat(None);
             self.wait(wake).await?;
         }
@@ -216,7 +226,12 @@ impl SendLoop {
                 }
                 let _ = reply.send(known);
             }
-            Command::Drain => self.engine.handle(now, Input::Drain),
+            Command::Drain => {
+                if let Some(probing) = &mut self.probing {
+                    probing.interrupt(now);
+                }
+                self.engine.handle(now, Input::Drain);
+            }
             Command::Abandon => self.engine.handle(now, Input::Abandon),
             Command::Status(reply) => {
                 // Whoever asked may have gone away.
@@ -291,6 +306,9 @@ impl SendLoop {
                     if let Some(scribe) = &mut self.scribe {
                         scribe.tell(self.wall, &event);
                     }
+                    if let Some(probing) = &mut self.probing {
+                        probing.observe(now, &event);
+                    }
                     self.observer.observe(self.wall, now, &event);
                     if sends >= SENDS_AT_ONCE && !self.engine.has_orders() {
                         return Some(now);
@@ -300,6 +318,20 @@ impl SendLoop {
                 Output::Drained => return None,
             }
         }
+    }
+
+    /// Asks the probe what is to be sent next; says when to wake.
+    fn direct(&mut self, wake: Moment) -> Moment {
+        let Some(probing) = &mut self.probing else { return wake };
+        let now = self.clock.now();
+        let (inputs, ask_again) = probing.direct(now, &self.engine);
+        if inputs.is_empty() {
+            return wake.min(ask_again);
+        }
+        for input in inputs {
+            self.engine.handle(now, input);
+        }
+        now
     }
 
     fn note(&mut self, event: &Event) {

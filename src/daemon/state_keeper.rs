@@ -19,7 +19,7 @@ use crate::telemetry::Telemetry;
 
 /// What was known, and when.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(crate) struct Known {
     pub(super) memory: Memory,
     /// The latest reservation that it covers.
     pub(super) ticket: u64,

@@ -11,6 +11,7 @@ use crate::model::{
     Advice, Answer, AttemptId, AttemptRecord, Event, Failure, FailureKind, GateId, MessageResult,
     Moment, RunState, StreamId, Verdict,
 };
+use crate::policy::believed;
 
 impl Engine {
     /// The headers of a refusal came ahead of its body.
@@ -121,7 +122,13 @@ impl Engine {
     fn throttled(&mut self, gate: GateId, refusal: &Refusal, now: Moment) {
         let Some(stream) = self.streams.get(refusal.stream) else { return };
         let (moved_to, policy) = (stream.gate, stream.plan.policy);
+        // How long to wait without advice is what a probe measures.
+        let unadvised = stream.is_probe() && believed(refusal.advice).is_none();
         for id in std::iter::once(gate).chain((moved_to != gate).then_some(moved_to)) {
+            self.end_bursts(id);
+            if unadvised {
+                continue;
+            }
             let (rng, outbox) = (&mut self.rng, &mut self.outbox);
             let began = self.gates.throttled(id, refusal, &policy, rng, outbox);
             if began && let Some(pace) = self.gates.pace_mut(id) {

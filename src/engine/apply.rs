@@ -70,7 +70,10 @@ impl Engine {
         let breaker = self.join_breaker(&plan.domain);
         let account = self.safety.of_stream(&plan.name);
         let phase = spread(id.0);
-        let schedule = Schedule::start(&plan.schedule, now, phase, &mut self.rng);
+        let schedule = match plan.mode {
+            Mode::Probe => Schedule::idle(plan.schedule.rate),
+            _ => Schedule::start(&plan.schedule, now, phase, &mut self.rng),
+        };
         let info = Arc::new(stream_info(id, &plan));
         self.emit(Event::StreamAdded(Arc::clone(&info)));
         self.streams.insert(Stream {
@@ -84,6 +87,7 @@ impl Engine {
             next_sequence: 0,
             armed: Armed::NOT,
             held_by: None,
+            peeks: false,
             retired: false,
             counts: Counts::default(),
             last_hinted: None,
@@ -156,6 +160,7 @@ fn same_stream(old: &StreamPlan, new: &StreamPlan) -> bool {
         && old.credential == new.credential
         && old.domain == new.domain
         && old.identity == new.identity
+        && (old.mode == Mode::Probe) == (new.mode == Mode::Probe)
 }
 
 fn stream_info(id: StreamId, plan: &StreamPlan) -> StreamInfo {

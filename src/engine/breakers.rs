@@ -98,16 +98,17 @@ impl Engine {
     }
 
     /// What may pass at `now`; or what keeps everybody behind the gate from sending. `gate` says of which
-    /// slots, due before a moment, it must not be one.
+    /// slots, due before a moment, it must not be one. Who peeks passes the gate.
     pub(super) fn way(
         &self,
         gate: GateId,
         breaker: BreakerId,
+        peeks: bool,
         now: Moment,
     ) -> (Vec<(Moment, SkipReason)>, Result<Way, Hold>) {
         let mut before = Vec::new();
         let mut way = Way { resume: false, trial: false };
-        let through_gate = self.gates.passage(gate, now);
+        let through_gate = if peeks { Passage::Free } else { self.gates.passage(gate, now) };
         if let Passage::Resume(from) = through_gate {
             before.push((from, SkipReason::Gated));
             way.resume = true;

@@ -31,6 +31,9 @@ pub(super) struct GateEntry {
     sends: u64,
     /// ... and those of them that have not ended.
     pub(super) in_flight: u32,
+    /// Whose refusal closed it last, and whether somebody has peeked since.
+    pub(super) closed_by: Option<StreamId>,
+    pub(super) peeked: bool,
     /// The plan that its adaptive streams share.
     pub(super) pace: Option<Box<GatePace>>,
 }
@@ -43,6 +46,16 @@ pub(super) struct Refusal {
     /// When its headers came.
     pub(super) headers_at: Moment,
     pub(super) advice: Advice,
+}
+
+/// A request that goes through a gate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passing {
+    pub(super) attempt: AttemptId,
+    /// It asks whether the gate may open.
+    pub(super) resume: bool,
+    /// It may go out inside another credential's pause.
+    pub(super) peeks: bool,
 }
 
 /// Every gate.
@@ -104,6 +117,8 @@ impl GateTable {
             members: Vec::new(),
             sends: 0,
             in_flight: 0,
+            closed_by: None,
+            peeked: false,
             pace: None,
         };
         self.by_key.insert(Arc::clone(&key), id);
@@ -217,6 +232,7 @@ impl GateTable {
         let change = match pause {
             Pause::Began => {
                 entry.epochs += 1;
+                (entry.closed_by, entry.peeked) = (Some(stream), false);
                 GateChange::Closed { until, advice, level: entry.gate.level(), long, cause: stream }
             }
             Pause::Extended => GateChange::Extended { until, long },
@@ -226,18 +242,24 @@ impl GateTable {
         pause == Pause::Began
     }
 
-    /// An attempt goes out. Counts it as a violation if a pause that the server asked for is on.
-    pub(super) fn sent(
-        &mut self,
-        id: GateId,
-        attempt: AttemptId,
-        resume: bool,
-        now: Moment,
-        outbox: &mut Outbox,
-    ) {
+    /// Opens a gate whose pause is over without a question, for a probe.
+    pub(super) fn lapse(&mut self, id: GateId, now: Moment, outbox: &mut Outbox) {
+        let Some(entry) = self.get_mut(id) else { return };
+        if let Some(held) = entry.gate.lapse(now) {
+            entry.held += held;
+            outbox.push_back(Output::Event(Event::Gate(id, GateChange::Opened { held })));
+        }
+    }
+
+    /// An attempt goes out. Counts it as a violation if a pause that the server asked for is on, unless it may
+    /// peek.
+    pub(super) fn sent(&mut self, id: GateId, passing: Passing, now: Moment, outbox: &mut Outbox) {
+        let Passing { attempt, resume, peeks } = passing;
         let Some(entry) = self.get_mut(id) else { return };
         if entry.gate.forbids(now) {
-            outbox.push_back(Output::Event(Event::Gate(id, GateChange::Violated)));
+            entry.peeked |= peeks;
+            let change = if peeks { GateChange::Peeked } else { GateChange::Violated };
+            outbox.push_back(Output::Event(Event::Gate(id, change)));
         }
         if resume {
             entry.gate.resume_sent(attempt, now);

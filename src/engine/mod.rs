@@ -15,6 +15,7 @@ mod gates;
 mod message;
 mod pace;
 mod plan;
+mod probe;
 mod recall;
 mod safety;
 mod scopes;
@@ -36,6 +37,7 @@ use self::breakers::Breakers;
 use self::gates::GateTable;
 use self::message::Message;
 pub use self::plan::{CredentialPlan, Plan, SafetyPlan, StreamPlan, StreamSafety, TokenPlan};
+use self::probe::Burst;
 use self::recall::Recalled;
 use self::safety::SafetyDesk;
 use self::stream::Streams;
@@ -45,7 +47,7 @@ use self::tokens::TokenDesk;
 use crate::infer::{Found, Job};
 use crate::model::{
     Advice, Answer, AttemptId, CredentialId, Event, GateId, IdHash, Memory, MessageResult, Moment,
-    RunState, SendOrder, StreamId, WallOffset,
+    Rate, RunState, SendOrder, StreamId, WallOffset,
 };
 use crate::policy::AdaptiveSettings;
 
@@ -90,6 +92,20 @@ pub enum Input {
     Renew(CredentialId),
     /// A fit of [`Output::Fit`] came to an end.
     Fitted(GateId, Found),
+    /// Send a burst in a stream of [`crate::policy::Mode::Probe`], instead of what is left of an earlier one. It
+    /// ends at the first refusal in the stream's scope, and at the first slot that cannot be sent.
+    Burst {
+        /// The stream.
+        stream: StreamId,
+        /// How fast; never faster than the stream's own rate.
+        rate: Rate,
+        /// How many requests.
+        count: u64,
+        /// A single request may go out inside another credential's pause.
+        peek: bool,
+    },
+    /// Send nothing more of any burst.
+    Halt,
     /// Send nothing more; let what is in flight finish.
     Drain,
     /// The grace period is over: what is in flight counts as abandoned.
@@ -193,6 +209,10 @@ impl Engine {
                 self.tokens_due(now);
             }
             Input::Fitted(gate, found) => self.fitted(gate, &found, now),
+            Input::Burst { stream, rate, count, peek } => {
+                self.burst(stream, Burst { rate, count, peek }, now);
+            }
+            Input::Halt => self.halt(),
             Input::Drain => self.begin_drain(now),
             Input::Abandon => self.abandon(now),
         }

@@ -84,7 +84,7 @@ impl Engine {
             let Some(stream) = self.streams.get(id) else { continue };
             let (settings, rate) = (&stream.plan.schedule, stream.schedule.rate_at(now));
             match stream.plan.mode {
-                Mode::Fixed => terms.endure(rate, settings),
+                Mode::Fixed | Mode::Probe => terms.endure(rate, settings),
                 Mode::Adaptive => {
                     let weight = stream.plan.weight;
                     terms.admit(Claim { stream: id, weight, ceiling: rate }, settings);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::breakers::Way;
+use super::gates::Passing;
 use super::message::Message;
 use super::stream::Stream;
 use super::{CROWDED_WAKE, Engine, Flight, HELD_WAKE, Output};
@@ -81,7 +82,9 @@ impl Engine {
     /// Sends or skips until no slot is due; says when to look again.
     fn pass_slots(&mut self, stream: &mut Stream, now: Moment) -> Moment {
         loop {
-            let (before, way) = self.way(stream.gate, stream.breaker, now);
+            self.lapse(stream, now);
+            let peeks = self.peeks(stream);
+            let (before, way) = self.way(stream.gate, stream.breaker, peeks, now);
             for (from, reason) in before {
                 self.skip_before(stream, from, reason);
             }
@@ -100,6 +103,9 @@ impl Engine {
             let keep = stream.plan.schedule.catch_up_slots.saturating_add(1);
             let late = stream.schedule.trim(now, keep, &mut self.rng);
             self.count_skipped(stream, SkipReason::Late, late);
+            if stream.schedule.next_due() > now {
+                return stream.schedule.next_due();
+            }
             let due = stream.schedule.take(&mut self.rng);
             let attempt = self.send(stream, due, way, now);
             if let Some(pace) = self.gates.pace_mut(stream.gate) {
@@ -141,6 +147,9 @@ impl Engine {
         if count > 0 {
             stream.counts.skipped[reason.index()] += count;
             self.emit(Event::Skipped { stream: stream.info.id, reason, count });
+            if stream.is_probe() {
+                stream.schedule.end();
+            }
         }
     }
 
@@ -183,7 +192,9 @@ impl Engine {
         self.flights.insert(attempt, flight);
         self.outbox.push_back(Output::Send(order));
         self.emit(Event::Sent(order));
-        self.gates.sent(stream.gate, attempt, way.resume, now, &mut self.outbox);
+        let peeks = std::mem::take(&mut stream.peeks);
+        let passing = Passing { attempt, resume: way.resume, peeks };
+        self.gates.sent(stream.gate, passing, now, &mut self.outbox);
         if way.trial {
             self.trial_sent(stream.breaker, attempt);
         }

@@ -31,6 +31,8 @@ pub(super) struct Stream {
     /// Why it was held back when it last looked, so that the slots until its release are counted
     /// under that reason.
     pub(super) held_by: Option<SkipReason>,
+    /// Its burst is a single request that may go out inside another credential's pause.
+    pub(super) peeks: bool,
     /// No longer in the plan; it goes when nothing of it is in flight.
     pub(super) retired: bool,
     pub(super) counts: Counts,

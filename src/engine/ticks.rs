@@ -79,7 +79,7 @@ impl Engine {
     /// Uses or skips until no tick is due; says when to look again.
     fn pass_ticks(&mut self, gate: GateId, pace: &mut GatePace, now: Moment) -> Moment {
         loop {
-            let (before, way) = self.way(gate, self.breaker_of(pace), now);
+            let (before, way) = self.way(gate, self.breaker_of(pace), false, now);
             for (from, reason) in before {
                 pace.held = Held::All(reason);
                 self.skip_ticks(pace, from);

@@ -127,6 +127,9 @@ pub enum GateChange {
     OpenedByOperator,
     /// A request went out inside a pause: a defect of ours, counted so that it can page.
     Violated,
+    /// A single request of another credential went out inside the pause, because the user of a probe allows
+    /// it: whether it is refused as well tells the scope.
+    Peeked,
 }
 
 /// What became of a credential's token.

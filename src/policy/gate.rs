@@ -18,6 +18,12 @@ use crate::model::{Advice, AttemptId, GateState, Moment, PauseMemory};
 /// a day, and a garbled header must not silence a sender for a year.
 pub const RETRY_AFTER_OBEYED_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What a refusal advises, where it can be believed.
+#[must_use]
+pub fn believed(advice: Advice) -> Option<Duration> {
+    advice.wait().filter(|wait| *wait <= RETRY_AFTER_OBEYED_MAX)
+}
+
 /// A remembered pause beyond this is not believed: the longest that is obeyed, and jitter on top.
 const PAUSE_RECALLED_MAX: Duration = Duration::from_secs(25 * 60 * 60);
 
@@ -151,7 +157,7 @@ impl Gate {
         }
         let fresh = self.state == State::Open;
         self.silence.refused(headers_at, fresh, begins && !fresh);
-        let advised = advice.wait().filter(|wait| *wait <= RETRY_AFTER_OBEYED_MAX);
+        let advised = believed(advice);
         let pause = self.pause_length(advised, begins, policy, rng);
         let end = headers_at + pause;
         if let Some(wait) = advised {
@@ -230,6 +236,18 @@ impl Gate {
         let until = if accepted { until } else { until.max(now + delay) };
         self.state = State::Closed { until };
         None
+    }
+
+    /// Opens without a question when the pause is over. Returns how long traffic was held.
+    pub fn lapse(&mut self, now: Moment) -> Option<Duration> {
+        let State::Closed { until } = self.state else { return None };
+        if now < until {
+            return None;
+        }
+        self.state = State::Open;
+        self.level = 0;
+        self.long = false;
+        Some(now.since(self.closed_at))
     }
 
     /// An operator ends a long pause; the next slot is the resume. False when the pause is not long.

@@ -22,5 +22,5 @@ pub use adaptive_settings::{AdaptiveSettings, ExplorationSettings};
 pub use breaker::{Breaker, BreakerSettings, Trip};
 pub use budget::RetryBudget;
 pub use caps::{CapSettings, MessageCount};
-pub use gate::{Gate, Passage, Pause, RETRY_AFTER_OBEYED_MAX};
+pub use gate::{Gate, Passage, Pause, RETRY_AFTER_OBEYED_MAX, believed};
 pub use settings::{BackoffSettings, Jitter, Mode, PolicySettings, RetryBudgetSettings};

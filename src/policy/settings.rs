@@ -10,6 +10,8 @@ pub enum Mode {
     Fixed,
     /// The policy: the highest rate that is admitted, at most the configured one.
     Adaptive,
+    /// An experiment: nothing is sent but what is ordered, at most at the configured rate.
+    Probe,
 }
 
 impl Mode {
@@ -19,6 +21,7 @@ impl Mode {
         match self {
             Self::Fixed => "fixed",
             Self::Adaptive => "adaptive",
+            Self::Probe => "probe",
         }
     }
 }

@@ -24,8 +24,8 @@ pub struct Schedule {
 
 #[derive(Clone, Debug)]
 enum State {
-    /// The index of the next slot.
-    Uniform { next: u64 },
+    /// The index of the next slot, and that of the first one which there is not.
+    Uniform { next: u64, end: u64 },
     /// Operational time of the next slot to be drawn after `pending`; `pending` holds the slots
     /// already drawn and not yet taken, at least one, at most the catch-up bound.
     Poisson { drawn_ns: u64, pending: VecDeque<Moment> },
@@ -38,7 +38,7 @@ impl Schedule {
         let shift = settings.rate.period().mul_f64(phase.clamp(0.0, 1.0));
         let ramp_ns = u64::try_from(settings.ramp.as_nanos()).unwrap_or(u64::MAX);
         let arrivals = match settings.arrivals {
-            Arrivals::Uniform => State::Uniform { next: 0 },
+            Arrivals::Uniform => State::Uniform { next: 0, end: u64::MAX },
             Arrivals::Poisson => State::Poisson { drawn_ns: 0, pending: VecDeque::new() },
         };
         let mut schedule = Self {
@@ -52,6 +52,32 @@ impl Schedule {
         schedule
     }
 
+    /// A schedule without slots, until it is told of a burst.
+    #[must_use]
+    pub const fn idle(rate: Rate) -> Self {
+        Self {
+            rate,
+            ramp: Ramp::new(0),
+            anchor: Moment::ZERO,
+            last_due: None,
+            arrivals: State::Uniform { next: 0, end: 0 },
+        }
+    }
+
+    /// Lays out so many slots evenly at a rate, and nothing after them. The first is due now, or where a slot
+    /// was taken before, one period of `ceiling` after that.
+    pub fn burst(&mut self, rate: Rate, count: u64, ceiling: Rate, now: Moment) {
+        self.anchor = self.last_due.map_or(now, |last| now.max(last + ceiling.period()));
+        self.rate = rate;
+        self.ramp = Ramp::new(0);
+        self.arrivals = State::Uniform { next: 0, end: count };
+    }
+
+    /// Takes the slots that are left away: they were never planned.
+    pub fn end(&mut self) {
+        self.arrivals = State::Uniform { next: 0, end: 0 };
+    }
+
     /// Goes on at another rate from `now`: the next slot is one new period after the last one that
     /// was taken, or at once if that has passed. The ramp belongs to the start and is over.
     pub fn change_rate(&mut self, rate: Rate, now: Moment, rng: &mut impl Rng) {
@@ -60,7 +86,7 @@ impl Schedule {
         self.rate = rate;
         self.ramp = Ramp::new(0);
         match &mut self.arrivals {
-            State::Uniform { next } => *next = u64::from(self.last_due.is_some()),
+            State::Uniform { next, .. } => *next = u64::from(self.last_due.is_some()),
             State::Poisson { drawn_ns, pending } => {
                 *drawn_ns = 0;
                 pending.clear();
@@ -74,7 +100,8 @@ impl Schedule {
     #[must_use]
     pub fn next_due(&self) -> Moment {
         match &self.arrivals {
-            State::Uniform { next } => self.at(self.rate.nanos_to(*next)),
+            State::Uniform { next, end } if next >= end => Moment::NEVER,
+            State::Uniform { next, .. } => self.at(self.rate.nanos_to(*next)),
             State::Poisson { pending, .. } => pending.front().copied().unwrap_or(Moment::NEVER),
         }
     }
@@ -83,7 +110,7 @@ impl Schedule {
     pub fn take(&mut self, rng: &mut impl Rng) -> Moment {
         let due = self.next_due();
         match &mut self.arrivals {
-            State::Uniform { next } => *next += 1,
+            State::Uniform { next, .. } => *next += 1,
             State::Poisson { pending, .. } => {
                 pending.pop_front();
             }
@@ -105,9 +132,10 @@ impl Schedule {
             return 0;
         }
         let through = self.rate.events_through(self.operational(now));
-        let State::Uniform { next } = &mut self.arrivals else {
+        let State::Uniform { next, end } = &mut self.arrivals else {
             return self.trim_drawn(now, keep as usize, rng);
         };
+        let through = through.min(*end);
         let discarded = through.saturating_sub(*next).saturating_sub(u64::from(keep));
         *next += discarded;
         if let Some(last) = next.checked_sub(1).filter(|_| discarded > 0) {
@@ -119,6 +147,9 @@ impl Schedule {
     /// The rate that the schedule aims at, per second, the ramp included.
     #[must_use]
     pub fn rate_at(&self, now: Moment) -> f64 {
+        if self.next_due() == Moment::NEVER {
+            return 0.0;
+        }
         let elapsed = u64::try_from(now.since(self.anchor).as_nanos()).unwrap_or(u64::MAX);
         self.rate.per_second() * self.ramp.share(elapsed)
     }

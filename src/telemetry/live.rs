@@ -139,6 +139,7 @@ fn gate(names: &Names, wall: WallOffset, id: GateId, change: &GateChange) -> Val
         }
         GateChange::OpenedByOperator => json!({"gate": gate, "change": "opened_by_operator"}),
         GateChange::Violated => json!({"gate": gate, "change": "violated"}),
+        GateChange::Peeked => json!({"gate": gate, "change": "peeked"}),
     }
 }
 

@@ -364,6 +364,7 @@ impl<'a> Checker<'a> {
             GateChange::Remembered { .. } => {
                 return Err("remembered what no run was told".to_owned());
             }
+            GateChange::Peeked => return Err("peeked without being told to".to_owned()),
             GateChange::Violated => return Err("the engine counted a violation".to_owned()),
         }
         Ok(())

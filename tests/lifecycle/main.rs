@@ -13,6 +13,7 @@ mod envelope;
 mod mounted;
 mod oauth;
 mod payload;
+mod probe;
 mod recorded;
 mod reload;
 mod rollout;

@@ -127,6 +127,9 @@ fn gate(names: &Names, wall: WallOffset, id: GateId, change: &GateChange) {
             tracing::info!(gate, held_s = held.as_secs_f64(), "gate opened");
         }
         GateChange::OpenedByOperator => tracing::warn!(gate, "pause ended by the operator"),
+        GateChange::Peeked => {
+            tracing::warn!(gate, "one request of another credential went out inside the pause");
+        }
         GateChange::Violated => {
             tracing::error!(gate, "a request went out inside a pause; this is a defect");
         }

@@ -291,6 +291,8 @@ impl GateCell {
                 self.long = false;
             }
             GateChange::Violated => self.violations += 1,
+            // A probe's report says so; the daemon never does it.
+            GateChange::Peeked => {}
         }
     }
 

@@ -309,5 +309,6 @@ fn described(change: &GateChange) -> (&'static str, Vec<KeyValue>) {
         GateChange::Opened { .. } => ("opened", Vec::new()),
         GateChange::OpenedByOperator => ("opened_by_operator", Vec::new()),
         GateChange::Violated => ("violated", Vec::new()),
+        GateChange::Peeked => ("peeked", Vec::new()),
     }
 }
