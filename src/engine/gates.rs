@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
+use super::learning::Learning;
 use super::pace::GatePace;
 use super::recall::Recalled;
 use super::{GateName, Output};
@@ -31,6 +32,8 @@ pub(super) struct GateEntry {
     sends: u64,
     /// ... and those of them that have not ended.
     pub(super) in_flight: u32,
+    /// What is learned about its limit.
+    pub(super) learning: Box<Learning>,
     /// The plan that its adaptive streams share.
     pub(super) pace: Option<Box<GatePace>>,
 }
@@ -94,6 +97,7 @@ impl GateTable {
         if let Some(recalled) = &remembered {
             gate.inherit(recalled);
         }
+        let learning = Box::new(Learning::new(self.recalled.estimate(&key, now)));
         let key = Arc::new(key);
         let entry = GateEntry {
             name: key.to_string().into(),
@@ -104,6 +108,7 @@ impl GateTable {
             members: Vec::new(),
             sends: 0,
             in_flight: 0,
+            learning,
             pace: None,
         };
         self.by_key.insert(Arc::clone(&key), id);
@@ -144,6 +149,10 @@ impl GateTable {
 
     pub(super) fn pace_mut(&mut self, id: GateId) -> Option<&mut GatePace> {
         self.get_mut(id)?.pace.as_deref_mut()
+    }
+
+    pub(super) fn learning_mut(&mut self, id: GateId) -> Option<&mut Learning> {
+        Some(&mut self.get_mut(id)?.learning)
     }
 
     /// Takes a gate's pace out to work on it beside the rest of the engine. [`Self::put_pace`] it
@@ -236,6 +245,7 @@ impl GateTable {
         outbox: &mut Outbox,
     ) {
         let Some(entry) = self.get_mut(id) else { return };
+        entry.learning.sent(attempt, now);
         if entry.gate.forbids(now) {
             outbox.push_back(Output::Event(Event::Gate(id, GateChange::Violated)));
         }

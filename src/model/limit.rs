@@ -98,4 +98,17 @@ impl Kind {
             Self::Concurrency { .. } => Duration::ZERO,
         }
     }
+
+    /// Where on the clock its windows begin, if they begin at fixed times.
+    #[must_use]
+    pub const fn phase(&self) -> Option<Duration> {
+        match *self {
+            Self::FixedWindow { phase, .. } | Self::SlidingCounter { phase, .. } => Some(phase),
+            Self::OnDemandWindow { .. }
+            | Self::SlidingLog { .. }
+            | Self::TokenBucket { .. }
+            | Self::Queue { .. }
+            | Self::Concurrency { .. } => None,
+        }
+    }
 }
