@@ -12,8 +12,8 @@ use crate::model::{
 
 /// How often it is looked for news that no answer brings.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A declared rate that moved by less is the same.
-const SAME: f64 = 0.01;
+/// A rate that moved by less is the same.
+const SAME: f64 = 0.02;
 
 /// What is learned about one limit.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Learning {
             learner: Learner::new(prior.clone()),
             known: prior,
             fitting: false,
-            told: Knowledge { estimate: None, declared: None, sight: ChangeSight::Nothing },
+            told: Knowledge { estimate: None, declared: None, admitted: None, sight: ChangeSight::Nothing },
             look_at: Moment::ZERO,
             moved: None,
         }
@@ -51,6 +51,7 @@ impl Learning {
         Knowledge {
             estimate: self.known.clone(),
             declared: self.learner.declared(),
+            admitted: self.learner.admitted(now),
             sight: self.learner.sight(now),
         }
     }
@@ -96,7 +97,8 @@ impl Learning {
         self.look_at = now + LOOK_EVERY;
         let same = self.told.estimate == self.known
             && self.told.sight == self.learner.sight(now)
-            && same_rate(self.told.declared, self.learner.declared());
+            && same_rate(self.told.declared, self.learner.declared())
+            && same_rate(self.told.admitted, self.learner.admitted(now));
         if same {
             return None;
         }

@@ -180,6 +180,12 @@ impl Learner {
         self.detector.sight(now)
     }
 
+    /// The rate at which requests were admitted in the past seconds, per second, if there were enough to tell.
+    #[must_use]
+    pub fn admitted(&self, now: Moment) -> Option<f64> {
+        self.detector.admitted_rate(now)
+    }
+
     /// The rate that quota hints declare, per second: over the window that they state, or else over the one
     /// that the limit is believed to have.
     #[must_use]

@@ -10,6 +10,8 @@ pub struct Knowledge {
     /// What quota hints declare, per second: over the window that they state, or else over the one that the
     /// limit is believed to have.
     pub declared: Option<f64>,
+    /// The rate at which requests were admitted lately, per second, while there were any.
+    pub admitted: Option<f64>,
     /// Which changes of it would show in the traffic as it is.
     pub sight: ChangeSight,
 }

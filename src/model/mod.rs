@@ -46,6 +46,6 @@ pub use safety::{
 };
 pub use status::{
     BreakerStatus, CapStatus, CredentialStatus, EstimateStatus, GateState, GateStatus, HintStatus,
-    PaceStatus, RunState, Status, StreamStatus,
+    LimitChangeStatus, LimitStatus, OpenInterval, PaceStatus, RunState, Status, StreamStatus,
 };
 pub use time::{Moment, WallOffset};

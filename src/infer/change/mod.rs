@@ -196,6 +196,12 @@ impl Detector {
         Some(self.announce(direction, to, score, Some(since), now, next.as_deref()))
     }
 
+    /// The rate at which requests were admitted in the past seconds, per second, if there were enough to tell.
+    #[must_use]
+    pub fn admitted_rate(&self, now: Moment) -> Option<f64> {
+        Some(self.floor.rate(now.as_secs_f64())).filter(|rate| *rate > 0.0)
+    }
+
     /// Which changes would show in the traffic as it is.
     #[must_use]
     pub fn sight(&self, now: Moment) -> ChangeSight {
