@@ -56,6 +56,8 @@ fn exported() -> (String, Families) {
             Event::StreamAdded(stream(0, "s", "t")),
             gate_added(0, "g"),
             paced(0, 97.0),
+            known(0, 97.0),
+            moved(0, 97.0, 60.0),
             Event::BreakerAdded(BreakerId(0), "d".into()),
             Event::Sent(order),
             ended(order, hinted),

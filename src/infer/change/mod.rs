@@ -73,6 +73,8 @@ pub struct Detector {
     pending: Option<Pending>,
     /// An estimate that is waited with until the evidence against the one before is gone, or enough.
     next: Option<Box<Estimate>>,
+    /// Time of sending to a false alarm, at least and on average, in seconds.
+    alarm_every_s: f64,
 }
 
 impl Detector {
@@ -89,11 +91,19 @@ impl Detector {
             warm_at: f64::NEG_INFINITY,
             pending: None,
             next: None,
+            alarm_every_s: FALSE_ALARM_EVERY_S,
         };
         if let Some(prior) = prior.filter(|prior| prior.rate.spread() < FIRM) {
             detector.adopt(prior, f64::NEG_INFINITY);
         }
         detector
+    }
+
+    /// The same with another time of sending to a false alarm, at least and on average, in seconds.
+    #[must_use]
+    pub const fn with_alarm_every(mut self, seconds: f64) -> Self {
+        self.alarm_every_s = seconds;
+        self
     }
 
     /// A request that was sent at `t` (seconds, in order of sending) was admitted; or nothing tells, and it
@@ -216,7 +226,7 @@ impl Detector {
 
     /// The score at which a change is told, at the rate that is believed.
     fn threshold(&self) -> f64 {
-        (self.believed() * FALSE_ALARM_EVERY_S).max(1.0).ln()
+        (self.believed() * self.alarm_every_s).max(1.0).ln()
     }
 
     fn chance(&mut self) -> f64 {
