@@ -56,7 +56,8 @@ pub(crate) fn run(trial: &Trial, until: Duration) -> Outcome {
     let mut now = Moment::ZERO;
     // Time since the first refusal after the change in which the gate was open.
     let (mut open, mut ungated, mut from) = (true, Duration::ZERO, None::<Moment>);
-    while now < end {
+    let told = |outcome: &Outcome| outcome.told.iter().any(|(change, _)| change.at > changes_at);
+    while now < end && !told(&outcome) {
         let wake = loop {
             match engine.poll(now) {
                 Output::Send(order) => {

@@ -24,8 +24,10 @@ const OPEN_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// A rate that has moved by less is the same.
 const SAME: f64 = 0.005;
 /// Fits cost: one in so many seconds in the long run, and so many at once while there is much to learn.
-const FIT_EVERY_S: f64 = 10.0;
+const FIT_EVERY_S: f64 = 40.0;
 const FITS_AT_ONCE: f64 = 30.0;
+/// Hints alone leave so many of them for refusals.
+const FITS_KEPT: f64 = 10.0;
 /// Hints between two fits, at least.
 const NOTES_PER_FIT: u32 = 12;
 
@@ -93,10 +95,11 @@ struct Allowance {
 }
 
 impl Allowance {
-    fn take(&mut self, now: Moment) -> bool {
+    /// Takes one, if that leaves so many.
+    fn take(&mut self, kept: f64, now: Moment) -> bool {
         let earned = now.since(self.at).as_secs_f64() / FIT_EVERY_S;
         (self.fits, self.at) = ((self.fits + earned).min(FITS_AT_ONCE), now);
-        let enough = self.fits >= 1.0;
+        let enough = self.fits >= 1.0 + kept;
         self.fits -= f64::from(u8::from(enough));
         enough
     }
@@ -198,7 +201,12 @@ impl Learner {
 
     fn note(&mut self, sent: f64, hints: &[QuotaHint]) {
         let Some((hint, limit, remaining)) = QuotaHint::tightest(hints) else { return };
-        self.declared = Some(Declared { limit: limit as f64, window: hint.window });
+        let declared = Declared { limit: limit as f64, window: hint.window };
+        let before = self.declared.replace(declared);
+        if before.is_some_and(|before| before.limit != declared.limit) {
+            // What was known does not hold any more.
+            (self.hints_at, self.hints_pause) = (Moment::ZERO, HINTS_PAUSE.0);
+        }
         self.record.noted(Note {
             t: sent,
             limit: limit as f64,
@@ -237,7 +245,8 @@ impl Learner {
     pub fn job(&mut self, now: Moment) -> Option<Job> {
         let stragglers = self.pending.front().is_some_and(|first| first.sent <= self.heard_at);
         let hinted = self.notes_since_fit >= NOTES_PER_FIT && now >= self.hints_at;
-        if stragglers || !(self.tripped || hinted) || !self.allowance.take(now) {
+        let kept = if self.tripped { 0.0 } else { FITS_KEPT };
+        if stragglers || !(self.tripped || hinted) || !self.allowance.take(kept, now) {
             return None;
         }
         let tripped = std::mem::take(&mut self.tripped);

@@ -2,7 +2,7 @@
 
 /// A block, and how many of them in a row tell, in seconds.
 const BLOCK_S: f64 = 10.0;
-const BLOCKS: usize = 6;
+const BLOCKS: usize = 12;
 /// The rate of the moment is taken over one or two of these, in seconds.
 const RECENT_S: f64 = 5.0;
 /// Requests that the rate of the moment needs.
@@ -70,7 +70,7 @@ impl Floor {
         self.refused(true);
     }
 
-    /// What was admitted throughout the past minute, per second, if that is new.
+    /// What was admitted throughout the past two minutes, per second, if that is new.
     pub(super) fn take(&mut self) -> Option<f64> {
         std::mem::take(&mut self.fresh).then(|| self.rates.iter().copied().fold(f64::INFINITY, f64::min))
     }

@@ -26,6 +26,13 @@ pub const FALSE_ALARM_EVERY_S: f64 = 90.0 * 86_400.0;
 const MOVES_EVERY_S: f64 = 30.0 * 86_400.0;
 /// An estimate whose ends are closer than this is held against what comes.
 const FIRM: f64 = 1.1;
+/// So much of the evidence is enough where a firm estimate says the same: more than one refusal.
+const MOST: f64 = 0.75;
+/// So much of it is enough where a firm estimate has said the same for so long, in seconds.
+const HALF: f64 = 0.5;
+const SETTLED_S: f64 = 60.0;
+/// What a refusal counts for as one by chance, where too little was admitted before to tell.
+const UNPROVEN: f64 = 0.1;
 /// An estimate that is wider than this does not say where a limit has moved to.
 const VAGUE: f64 = 1.5;
 /// A limit that has moved by less is the same.
@@ -73,6 +80,8 @@ pub struct Detector {
     pending: Option<Pending>,
     /// An estimate that is waited with until the evidence against the one before is gone, or enough.
     next: Option<Box<Estimate>>,
+    /// Since when.
+    next_since: f64,
     /// Time of sending to a false alarm, at least and on average, in seconds.
     alarm_every_s: f64,
 }
@@ -91,6 +100,7 @@ impl Detector {
             warm_at: f64::NEG_INFINITY,
             pending: None,
             next: None,
+            next_since: 0.0,
             alarm_every_s: FALSE_ALARM_EVERY_S,
         };
         if let Some(prior) = prior.filter(|prior| prior.rate.spread() < FIRM) {
@@ -131,7 +141,9 @@ impl Detector {
             }
         }
         self.scores.prove(&place, t, self.window());
-        if place.share >= ABOVE {
+        // What was never refused is no limit that could have risen.
+        let met = matches!(&self.reference, Reference::Known(known) if known.throttles > 0);
+        if place.share >= ABOVE && met {
             self.rise.admitted(place.share, t, self.window());
             self.decide_rise(t);
         }
@@ -157,7 +169,8 @@ impl Detector {
         let chance = self.chance();
         let known = self.scores.refused(&place, &self.meter, chance, t);
         if !known {
-            self.background.refused += 1.0;
+            // A limit that is still being looked for is met often; that is not all chance.
+            self.background.refused += UNPROVEN;
         } else if !self.scores.is_lifted() {
             self.background.refused += f64::from(self.scores.take_refusals());
         }
@@ -178,7 +191,7 @@ impl Detector {
             }
             return None;
         }
-        let moved = self.moved(estimate).filter(|_| estimate.rate.spread() < VAGUE);
+        let moved = self.moved(estimate).filter(|_| firm || self.fits_pending(estimate));
         if let Some(direction) = moved
             && let Some((score, since)) = self.supported(estimate, direction)
         {
@@ -186,6 +199,9 @@ impl Detector {
         }
         if firm && self.pending.is_none() {
             if self.scores.is_lifted() {
+                if self.next.is_none() {
+                    self.next_since = now.as_secs_f64();
+                }
                 self.next = Some(Box::new(estimate.clone()));
             } else {
                 self.adopt(estimate, now.as_secs_f64());
@@ -196,8 +212,9 @@ impl Detector {
 
     /// The change that has waited long enough for an estimate to say where to.
     pub fn due(&mut self, now: Moment) -> Option<LimitChange> {
-        let pending = self.pending?;
-        let next = self.next.take().filter(|e| self.moved(e) == Some(pending.direction));
+        let Some(pending) = self.pending else { return self.settled(now) };
+        let next = self.next.take();
+        let next = next.filter(|e| self.moved(e) == Some(pending.direction));
         if next.is_none() && now.as_secs_f64() < pending.deadline {
             return None;
         }
@@ -210,6 +227,23 @@ impl Detector {
     #[must_use]
     pub fn admitted_rate(&self, now: Moment) -> Option<f64> {
         Some(self.floor.rate(now.as_secs_f64())).filter(|rate| *rate > 0.0)
+    }
+
+    /// The change that a firm estimate has said for a while and part of the evidence supports.
+    fn settled(&mut self, now: Moment) -> Option<LimitChange> {
+        if self.next.is_none() || now.as_secs_f64() < self.next_since + SETTLED_S {
+            return None;
+        }
+        let next = self.next.take()?;
+        self.next_since = now.as_secs_f64();
+        let (score, since) = self.scores.best();
+        let fell = self.moved(&next) == Some(LimitDirection::Fell);
+        if !fell || score < self.threshold() * HALF {
+            self.next = Some(next);
+            return None;
+        }
+        let score = score.max(self.threshold());
+        Some(self.announce(LimitDirection::Fell, next.rate, score, since, now, Some(&next)))
     }
 
     /// Which changes would show in the traffic as it is.
@@ -265,25 +299,34 @@ impl Detector {
         (to.low > from.high && to.value > from.value * (1.0 + MOVED)).then_some(LimitDirection::Rose)
     }
 
+    /// Whether an estimate lies where the evidence has the limit, and says it closer.
+    fn fits_pending(&self, estimate: &Estimate) -> bool {
+        let rate = estimate.rate;
+        let meets = |to: Interval| rate.low <= to.high && to.low <= rate.high;
+        rate.spread() < VAGUE && self.pending.is_some_and(|pending| meets(pending.to))
+    }
+
     /// The score and the beginning of what speaks for a change to an estimate beside the estimate itself, if it
-    /// is enough: half of what would do without one. Hints say for themselves what the limit is.
+    /// is enough: most of what would do without one. Hints that state another quota say it themselves.
     fn supported(&self, estimate: &Estimate, direction: LimitDirection) -> Option<(f64, Option<f64>)> {
         if let Some(pending) = self.pending.filter(|pending| pending.direction == direction) {
             return Some((pending.score, Some(pending.since)));
         }
         let hinted = |e: &Estimate| e.source == EstimateSource::Hints;
-        let known = matches!(&self.reference, Reference::Known(e) if hinted(e)) && hinted(estimate);
+        // Another window or kind for the same number is another idea of ours.
+        let declared = |e: &Estimate| hinted(e) && e.limiter.quota() != estimate.limiter.quota();
+        let known = hinted(estimate) && matches!(&self.reference, Reference::Known(e) if declared(e));
         let (score, since) = match direction {
             LimitDirection::Fell => self.scores.best(),
             LimitDirection::Rose => self.rise.score(),
         };
-        let half = self.threshold() / 2.0;
+        let (all, most) = (self.threshold(), self.threshold() * MOST);
         let enough = match direction {
-            LimitDirection::Fell => score >= half,
+            LimitDirection::Fell => score >= most,
             // Nothing but a limit that rose admits more than a firm estimate has it, and then refuses.
             LimitDirection::Rose => score > 0.0,
         };
-        (known || enough).then(|| (score.max(half) + half, since))
+        (known || enough).then(|| (score.max(most) + all - most, since))
     }
 
     fn decide_fall(&mut self, t: f64) {

@@ -7,8 +7,9 @@ use super::meter::{CELLS, Meter, Place};
 const SLIPS: f64 = 0.25;
 /// Believed limits admit more than they are believed to in one window of so many.
 const LUCKY: f64 = 0.02;
-/// A cell counts once so much has been admitted in it: this many windows, and this many seconds.
-const PROVEN: (f64, f64) = (2.0, 20.0);
+/// A cell counts once so much has been admitted in it: this many windows, and this many seconds. Windows that
+/// are taken to be shorter than they are have shown by then.
+const PROVEN: (f64, f64) = (2.0, 120.0);
 /// Cells that are nearly as likely as the best, in logarithms.
 const NEARLY: f64 = 2.0;
 

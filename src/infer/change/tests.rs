@@ -190,24 +190,38 @@ fn another_rate_of_ours_is_no_change_of_theirs() {
     assert!(sender.refusals > 30);
 }
 
-/// Months of traffic at a believed limit in which requests are refused by chance, more often than is believed
-/// at first: false alarms per month.
-#[test]
-fn chance_raises_no_alarm_for_months() {
+/// Days of traffic at a believed limit in which requests are refused by chance: false alarms, and days.
+fn alarms(chance: f64, back: f64, every: f64, days: f64) -> (f64, f64) {
     let kind = Kind::FixedWindow { limit: 10, window: Duration::from_secs(1), phase: Duration::ZERO };
-    for (chance, back) in [(0.0001, 0.0), (0.001, 0.0), (0.0001, 15.0), (0.001, 15.0), (0.005, 15.0), (0.02, 15.0)] {
-        let known = estimate(kind, 10.0);
-        let mut sender = Sender::new(kind, Detector::new(None), 9.7, 7);
-        sender.detector.estimated(&known, moment(sender.now));
-        (sender.chance, sender.back) = (chance, back);
-        let end = 1000.0 + 30.0 * 86_400.0;
-        let mut alarms = Vec::new();
-        while sender.ungated < end && alarms.len() < 20 {
-            if let Some(change) = sender.run(end - sender.ungated) {
-                alarms.push((sender.ungated / 86400.0, change.to.value));
-                sender.detector.estimated(&known, moment(sender.now));
-            }
+    let known = estimate(kind, 10.0);
+    let detector = Detector::new(None).with_alarm_every(every);
+    let mut sender = Sender::new(kind, detector, 9.7, 7);
+    sender.detector.estimated(&known, moment(sender.now));
+    (sender.chance, sender.back) = (chance, back);
+    let end = days * 86_400.0;
+    let mut alarms = 0.0;
+    while sender.ungated < end {
+        if sender.run(end - sender.ungated).is_some() {
+            alarms += 1.0;
+            sender.detector.estimated(&known, moment(sender.now));
         }
-        eprintln!("{chance} {back} {alarms:?}");
     }
+    (alarms, days)
+}
+
+#[test]
+fn chance_raises_no_alarm_for_weeks() {
+    for (chance, back) in [(0.001, 0.0), (0.001, 15.0)] {
+        assert_eq!(alarms(chance, back, FALSE_ALARM_EVERY_S, 7.0).0, 0.0, "{chance} {back}");
+    }
+}
+
+/// At so low a threshold that it can be waited for, false alarms come no more often than is stated; and not so
+/// seldom that the threshold has lost its meaning.
+#[test]
+fn false_alarms_come_no_more_often_than_is_stated() {
+    let hour = 3_600.0;
+    let (told, days) = alarms(0.03, 15.0, hour, 6.0);
+    let mean = days * 86_400.0 / told;
+    assert!((hour..hour * 100.0).contains(&mean), "{told} in {days} days: every {mean} s");
 }
