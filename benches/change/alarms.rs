@@ -63,7 +63,11 @@ impl Traffic {
         let begin = self.ungated;
         let mut alarms = 0;
         while self.ungated < begin + seconds && alarms < most {
-            let risen = if self.back > 0.0 { ((self.now - self.back_from) / self.back).min(1.0) } else { 1.0 };
+            let risen = if self.back > 0.0 {
+                ((self.now - self.back_from) / self.back).min(1.0)
+            } else {
+                1.0
+            };
             let rate = self.known.rate.value * 0.97;
             let rate = if risen < 1.0 { rate * 0.35_f64.powf(1.0 - risen) } else { rate };
             self.now += 1.0 / rate;
@@ -93,7 +97,9 @@ impl Traffic {
 
 /// What is stated against what comes of it, for thresholds so low that it can be waited for.
 pub(crate) fn run_lengths() {
-    println!("| refused by chance | way back | stated, at least | false alarms | mean time between them |");
+    println!(
+        "| refused by chance | way back | stated, at least | false alarms | mean time between them |"
+    );
     println!("|---|---|---|---|---|");
     for (chance, back) in [(0.003, 0.0), (0.003, 15.0), (0.03, 0.0), (0.03, 15.0)] {
         for every in [60.0, 600.0, 3_600.0, 21_600.0] {
@@ -101,7 +107,11 @@ pub(crate) fn run_lengths() {
             // What is refused by chance is learned first.
             traffic.alarms(3_600.0, u32::MAX);
             let (alarms, seconds) = traffic.alarms(every * 200.0, 400);
-            let mean = if alarms == 0 { format!("> {seconds:.0} s") } else { format!("{:.0} s", seconds / f64::from(alarms)) };
+            let mean = if alarms == 0 {
+                format!("> {seconds:.0} s")
+            } else {
+                format!("{:.0} s", seconds / f64::from(alarms))
+            };
             println!("| {:.1} % | {back} s | {every} s | {alarms} | {mean} |", chance * 100.0);
         }
     }
@@ -113,9 +123,13 @@ pub(crate) fn months() {
     const MONTHS: f64 = 3.0;
     let month = 30.0 * 86_400.0;
     let stated = MONTHS * month / FALSE_ALARM_EVERY_S;
-    println!("| refused by chance | way back | months at 100/s | stated, at most on average | false alarms |");
+    println!(
+        "| refused by chance | way back | months at 100/s | stated, at most on average | false alarms |"
+    );
     println!("|---|---|---|---|---|");
-    for (chance, back) in [(0.0, 0.0), (1e-5, 15.0), (1e-4, 15.0), (1e-3, 0.0), (1e-3, 15.0), (1e-2, 15.0)] {
+    for (chance, back) in
+        [(0.0, 0.0), (1e-5, 15.0), (1e-4, 15.0), (1e-3, 0.0), (1e-3, 15.0), (1e-2, 15.0)]
+    {
         let mut traffic = Traffic::new(100.0, FALSE_ALARM_EVERY_S, chance, back, 1);
         let (alarms, _) = traffic.alarms(MONTHS * month, u32::MAX);
         println!("| {} % | {back} s | {MONTHS} | {stated:.1} | {alarms} |", chance * 100.0);

@@ -45,12 +45,28 @@ fn limiters(by: f64) -> Vec<(&'static str, Kind, f64)> {
     let less = |n: f64| (n * by).round() as u64;
     let minute = SECOND * 60;
     vec![
-        ("fixed window 100/s", Kind::FixedWindow { limit: less(100.0), window: SECOND, phase }, 100.0),
-        ("fixed window 300/min", Kind::FixedWindow { limit: less(300.0), window: minute, phase }, 5.0),
-        ("on-demand window 100/s", Kind::OnDemandWindow { limit: less(100.0), window: SECOND }, 100.0),
+        (
+            "fixed window 100/s",
+            Kind::FixedWindow { limit: less(100.0), window: SECOND, phase },
+            100.0,
+        ),
+        (
+            "fixed window 300/min",
+            Kind::FixedWindow { limit: less(300.0), window: minute, phase },
+            5.0,
+        ),
+        (
+            "on-demand window 100/s",
+            Kind::OnDemandWindow { limit: less(100.0), window: SECOND },
+            100.0,
+        ),
         ("sliding log 100/s", Kind::SlidingLog { limit: less(100.0), window: SECOND }, 100.0),
         ("sliding log 10/s", Kind::SlidingLog { limit: less(10.0), window: SECOND }, 10.0),
-        ("sliding counter 100/s", Kind::SlidingCounter { limit: less(100.0), window: SECOND, phase }, 99.0),
+        (
+            "sliding counter 100/s",
+            Kind::SlidingCounter { limit: less(100.0), window: SECOND, phase },
+            99.0,
+        ),
         ("bucket 100/s of 100", bucket(100.0 * by, less(100.0)), 100.0),
         ("bucket 100/s, burst stays 100", bucket(100.0 * by, 100), 100.0),
     ]
@@ -58,7 +74,9 @@ fn limiters(by: f64) -> Vec<(&'static str, Kind, f64)> {
 
 /// A drop by 40 % after a quarter of an hour, told so soon after the first request that it refused.
 fn delay() {
-    println!("| limit, down to 60 % | sent | Retry-After | hints | told within | refusals | from | to |");
+    println!(
+        "| limit, down to 60 % | sent | Retry-After | hints | told within | refusals | from | to |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     let ways = [
         ("adaptive", Mode::Adaptive, 2.0),
@@ -79,28 +97,46 @@ fn delay() {
                 let (mut worst, mut refused, mut line) = (Duration::ZERO, 0, None);
                 for seed in 1..=3 {
                     let change = Some((SECOND * 900, fallen));
-                    let trial =
-                        Trial { kind, mode, rate: rate * share, hints, advice, exploration: false, change, seed };
+                    let trial = Trial {
+                        kind,
+                        mode,
+                        rate: rate * share,
+                        hints,
+                        advice,
+                        exploration: false,
+                        change,
+                        seed,
+                    };
                     let outcome = run(&trial, SECOND * 1_300);
-                    let told = outcome.told.iter().find(|(c, _)| c.direction == LimitDirection::Fell);
+                    let told =
+                        outcome.told.iter().find(|(c, _)| c.direction == LimitDirection::Fell);
                     let first = outcome.told.first().map(|(c, _)| c.at);
                     let early = first.is_some_and(|at| at < Moment::ZERO + SECOND * 900);
-                    let within = told.map(|(_, within)| within.unwrap_or_default()).filter(|_| !early);
+                    let within =
+                        told.map(|(_, within)| within.unwrap_or_default()).filter(|_| !early);
                     worst = worst.max(within.unwrap_or(Duration::MAX));
                     refused = refused.max(outcome.refused);
                     line = told.map(|(c, _)| (c.from.value, c.to.value)).or(line);
                 }
                 all += 1;
                 kept += u32::from(worst <= bar);
-                let said = if worst == Duration::MAX { "never".to_owned() } else { format!("{:.1} s", worst.as_secs_f64()) };
+                let said = if worst == Duration::MAX {
+                    "never".to_owned()
+                } else {
+                    format!("{:.1} s", worst.as_secs_f64())
+                };
                 let mark = if worst <= bar { "" } else { " !" };
                 let hinted = if hints == HintStyle::None { "none" } else { "honest" };
                 let (from, to) = line.unwrap_or_default();
-                println!("| {name} | {way} | {advised} | {hinted} | {said}{mark} | {refused} | {from:.2} | {to:.2} |");
+                println!(
+                    "| {name} | {way} | {advised} | {hinted} | {said}{mark} | {refused} | {from:.2} | {to:.2} |"
+                );
             }
         }
     }
-    println!("\n{kept} of {all} within 30 s or two windows of ungated time (the slowest of three seeds)\n");
+    println!(
+        "\n{kept} of {all} within 30 s or two windows of ungated time (the slowest of three seeds)\n"
+    );
 }
 
 /// Days of an engine whose limit stays: no change is to be told.
@@ -109,11 +145,22 @@ fn days() {
     println!("|---|---|---|---|");
     let day = SECOND * 86_400;
     for (name, kind, rate) in limiters(1.0) {
-        for (way, mode, share) in [("adaptive", Mode::Adaptive, 2.0), ("fixed, 110 %", Mode::Fixed, 1.1)] {
+        for (way, mode, share) in
+            [("adaptive", Mode::Adaptive, 2.0), ("fixed, 110 %", Mode::Fixed, 1.1)]
+        {
             let advice = AdviceStyle::WholeSeconds;
             let exploration = mode == Mode::Adaptive;
             let hints = HintStyle::None;
-            let trial = Trial { kind, mode, rate: rate * share, hints, advice, exploration, change: None, seed: 1 };
+            let trial = Trial {
+                kind,
+                mode,
+                rate: rate * share,
+                hints,
+                advice,
+                exploration,
+                change: None,
+                seed: 1,
+            };
             let outcome = run(&trial, day);
             println!("| {name} | {way} | {} | {} |", outcome.sent, outcome.told.len());
             for (change, _) in &outcome.told {
@@ -138,7 +185,8 @@ fn cost() {
         ("fixed at 110 %, honest hints", Mode::Fixed, 110.0, HintStyle::Honest),
     ] {
         let advice = AdviceStyle::WholeSeconds;
-        let trial = Trial { kind, mode, rate, hints, advice, exploration: true, change: None, seed: 1 };
+        let trial =
+            Trial { kind, mode, rate, hints, advice, exploration: true, change: None, seed: 1 };
         let outcome = run(&trial, SECOND * 3_600);
         let seconds = outcome.fitting.as_secs_f64();
         println!("| {name} | {} | {seconds:.2} s | {:.3} % |", outcome.fits, seconds / 36.0);

@@ -7,12 +7,15 @@ use plimsoll::engine::{
 };
 use plimsoll::limiter::{Layer, LimiterSettings};
 use plimsoll::model::{
-    CredentialId, EndpointId, Event, Factor, GateChange, Identity, Kind, LimitChange as Told, Moment, Rate,
-    Scope, Verdict,
+    CredentialId, EndpointId, Event, Factor, GateChange, Identity, Kind, LimitChange as Told,
+    Moment, Rate, Scope, Verdict,
 };
-use plimsoll::netem::{AdviceStyle, HintStyle, LimitChange, NetworkSettings, ServerSettings, World};
+use plimsoll::netem::{
+    AdviceStyle, HintStyle, LimitChange, NetworkSettings, ServerSettings, World,
+};
 use plimsoll::policy::{
-    AdaptiveSettings, BackoffSettings, ExplorationSettings, Jitter, Mode, PolicySettings, RetryBudgetSettings,
+    AdaptiveSettings, BackoffSettings, ExplorationSettings, Jitter, Mode, PolicySettings,
+    RetryBudgetSettings,
 };
 use plimsoll::schedule::{Arrivals, ScheduleSettings};
 
@@ -85,7 +88,10 @@ pub(crate) fn run(trial: &Trial, until: Duration) -> Outcome {
         let then = match world.deliver(until) {
             Some((attempt, answer)) => {
                 let at = answer.done_at;
-                if answer.verdict == Verdict::Throttled && at > changes_at && outcome.told.is_empty() {
+                if answer.verdict == Verdict::Throttled
+                    && at > changes_at
+                    && outcome.told.is_empty()
+                {
                     outcome.refused += 1;
                     from.get_or_insert(at);
                 }
@@ -118,7 +124,8 @@ fn network() -> NetworkSettings {
 fn server(trial: &Trial) -> ServerSettings {
     let scope = Scope::Shared([Factor::Tenant].into());
     let limiter = LimiterSettings::plain(trial.kind);
-    let change = trial.change.map(|(at, kind)| LimitChange { at: Moment::ZERO + at, layer: 0, kind });
+    let change =
+        trial.change.map(|(at, kind)| LimitChange { at: Moment::ZERO + at, layer: 0, kind });
     ServerSettings {
         layers: vec![Layer { name: "limit".into(), scope, limiter }],
         advice: trial.advice,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{Engine, Output};
 use crate::infer::{Decision, Found, Job, Learner, Seen};
 use crate::model::{
-    Answer, AttemptId, ChangeSight, Estimate, Event, FailureKind, GateId, Knowledge, LimitChange, Moment,
-    RunState, Verdict,
+    Answer, AttemptId, ChangeSight, Estimate, Event, FailureKind, GateId, Knowledge, LimitChange,
+    Moment, RunState, Verdict,
 };
 
 /// How often it is looked for news that no answer brings.
@@ -36,7 +36,12 @@ impl Learning {
             learner: Learner::new(prior.clone()),
             known: prior,
             fitting: false,
-            told: Knowledge { estimate: None, declared: None, admitted: None, sight: ChangeSight::Nothing },
+            told: Knowledge {
+                estimate: None,
+                declared: None,
+                admitted: None,
+                sight: ChangeSight::Nothing,
+            },
             look_at: Moment::ZERO,
             moved: None,
         }

@@ -5,8 +5,8 @@ use super::gates::GateEntry;
 use super::safety::ALL;
 use super::stream::Stream;
 use crate::model::{
-    CredentialStatus, GateState, GateStatus, HintStatus, LimitStatus, Moment, NamedLimit, Outcome, PaceStatus,
-    QuotaHint, SkipReason, Status, StreamId, StreamStatus, WallOffset,
+    CredentialStatus, GateState, GateStatus, HintStatus, LimitStatus, Moment, NamedLimit, Outcome,
+    PaceStatus, QuotaHint, SkipReason, Status, StreamId, StreamStatus, WallOffset,
 };
 
 impl Engine {

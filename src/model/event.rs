@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Advice, AttemptRecord, BreakerChange, BreakerId, CredentialId, GateId, Knowledge,
-    LimitChange, MessageId, MessageResult, Moment, Pace, Rate, SafetyChange, ScopeKey, SendOrder, SkipReason, StreamId,
-    StreamInfo,
+    Advice, AttemptRecord, BreakerChange, BreakerId, CredentialId, GateId, Knowledge, LimitChange,
+    MessageId, MessageResult, Moment, Pace, Rate, SafetyChange, ScopeKey, SendOrder, SkipReason,
+    StreamId, StreamInfo,
 };
 
 /// Something that happened. Slots are `scheduled` exactly when they are sent or skipped, so the

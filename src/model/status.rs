@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    BreakerState, CapWindow, ChangeSight, Estimate, EstimateSource, Interval, Knowledge, LimitChange,
-    LimitDirection, Pace, PaceReason, PaceState, WallOffset,
+    BreakerState, CapWindow, ChangeSight, Estimate, EstimateSource, Interval, Knowledge,
+    LimitChange, LimitDirection, Pace, PaceReason, PaceState, WallOffset,
 };
 
 /// Whether the engine is sending.

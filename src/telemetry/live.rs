@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use super::observer::Names;
 use crate::model::{
     Advice, AttemptRecord, BreakerChange, BreakerId, Event, GateChange, GateId, Knowledge,
-    LimitChange, LimitChangeStatus, LimitStatus, Moment, Pace,
-    PaceReason, PaceState, PaceStatus, QuotaHint, SafetyChange, TokenEvent, WallOffset,
-    subject_name,
+    LimitChange, LimitChangeStatus, LimitStatus, Moment, Pace, PaceReason, PaceState, PaceStatus,
+    QuotaHint, SafetyChange, TokenEvent, WallOffset, subject_name,
 };
 
 /// At most this often is a hint told: every response may carry some.

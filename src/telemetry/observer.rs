@@ -17,8 +17,8 @@ use super::metrics::histogram::{LATENESS_BOUNDS, REQUEST_BOUNDS, bucket_of};
 use super::metrics::shared::Shared;
 use super::spans::{Keeper, Kept, Pipeline, Sampling};
 use crate::model::{
-    BreakerId, CredentialId, Event, GateId, IdHash, Knowledge, MessageId, Moment, Outcome, Pace, StreamId,
-    StreamInfo, SubjectSafety, WallOffset,
+    BreakerId, CredentialId, Event, GateId, IdHash, Knowledge, MessageId, Moment, Outcome, Pace,
+    StreamId, StreamInfo, SubjectSafety, WallOffset,
 };
 
 /// Events that may wait for a scrape to let go of the numbers. A scrape copies for less than a

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use plimsoll::model::{
     Advice, AdviceSource, Answer, AttemptId, AttemptRecord, ChangeSight, CredentialId, Dialect,
-    EndpointId, Estimate, EstimateSource, Event, Failure, FailureKind, GateChange, GateId, Identity,
-    Interval, Kind, Knowledge, LimitChange, LimitDirection, MessageEnd, MessageId, MessageResult, Moment, Objectives, Pace, PaceReason, PaceState,
-    QuotaHint, Rate, ScopeKey, SendOrder, SpanId, StreamId, StreamInfo, Verdict, WallOffset,
+    EndpointId, Estimate, EstimateSource, Event, Failure, FailureKind, GateChange, GateId,
+    Identity, Interval, Kind, Knowledge, LimitChange, LimitDirection, MessageEnd, MessageId,
+    MessageResult, Moment, Objectives, Pace, PaceReason, PaceState, QuotaHint, Rate, ScopeKey,
+    SendOrder, SpanId, StreamId, StreamInfo, Verdict, WallOffset,
 };
 use plimsoll::telemetry::{BuildInfo, Observer, Telemetry};
 

@@ -3,7 +3,7 @@
 /// Requests that the prior is worth, and the refusals among them.
 const PRIOR: (f64, f64) = (1e4, 0.1);
 /// The chance is at least that of one refusal in so many seconds.
-const LEAST_EVERY_S: f64 = 10_000.0;
+const LEAST_EVERY_S: f64 = 30_000.0;
 /// However often it happens, a limit that fell refuses more.
 const MOST: f64 = 0.2;
 /// Half of what was counted is forgotten when there is this much of it: days at 100/s.

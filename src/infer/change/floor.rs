@@ -72,7 +72,8 @@ impl Floor {
 
     /// What was admitted throughout the past two minutes, per second, if that is new.
     pub(super) fn take(&mut self) -> Option<f64> {
-        std::mem::take(&mut self.fresh).then(|| self.rates.iter().copied().fold(f64::INFINITY, f64::min))
+        std::mem::take(&mut self.fresh)
+            .then(|| self.rates.iter().copied().fold(f64::INFINITY, f64::min))
     }
 
     /// The rate at which requests are admitted at `t`, per second.

@@ -108,7 +108,11 @@ impl Meter {
                 let lower = |cell: usize| full(cell + 2, (edge(cell) * *burst).max(1.0));
                 let explained = if *burst < ROOMY { full(1, *burst) } else { lower(0) };
                 Place {
-                    share: if full(0, ABOVE * *burst) { ABOVE } else { (missing[1] + 1.0) / *burst },
+                    share: if full(0, ABOVE * *burst) {
+                        ABOVE
+                    } else {
+                        (missing[1] + 1.0) / *burst
+                    },
                     explained,
                     may: (0..CELLS).find(|k| lower(k + 1)).unwrap_or(CELLS),
                     must: (0..CELLS).find(|k| full(k + 2, *burst)).unwrap_or(CELLS),

@@ -18,10 +18,15 @@ use self::background::Background;
 use self::floor::Floor;
 use self::meter::{ABOVE, Meter, edge};
 use self::scores::{Rise, Scores};
-use crate::model::{ChangeSight, Estimate, EstimateSource, Interval, LimitChange, LimitDirection, Moment};
+use crate::model::{
+    ChangeSight, Estimate, EstimateSource, Interval, LimitChange, LimitDirection, Moment,
+};
 
 /// Time of sending at the believed limit to a false alarm, at least and on average, in seconds: a quarter of a year.
 pub const FALSE_ALARM_EVERY_S: f64 = 90.0 * 86_400.0;
+/// A refusal by chance lifts several cells, each of which may raise the alarm: all of them together not much more
+/// often than one (the bench `change` shows how often).
+const OVERLAP: f64 = 2.0;
 /// How often limits move, for the confidence that is told: once a month, in seconds.
 const MOVES_EVERY_S: f64 = 30.0 * 86_400.0;
 /// An estimate whose ends are closer than this is held against what comes.
@@ -170,7 +175,8 @@ impl Detector {
         let known = self.scores.refused(&place, &self.meter, chance, t);
         if !known {
             // A limit that is still being looked for is met often; that is not all chance.
-            self.background.refused += UNPROVEN;
+            let weight = if self.scores.is_proven() { 1.0 } else { UNPROVEN };
+            self.background.refused += weight;
         } else if !self.scores.is_lifted() {
             self.background.refused += f64::from(self.scores.take_refusals());
         }
@@ -195,7 +201,14 @@ impl Detector {
         if let Some(direction) = moved
             && let Some((score, since)) = self.supported(estimate, direction)
         {
-            return Some(self.announce(direction, estimate.rate, score, since, now, Some(estimate)));
+            return Some(self.announce(
+                direction,
+                estimate.rate,
+                score,
+                since,
+                now,
+                Some(estimate),
+            ));
         }
         if firm && self.pending.is_none() {
             if self.scores.is_lifted() {
@@ -252,7 +265,9 @@ impl Detector {
         match &self.reference {
             Reference::Nothing => ChangeSight::Nothing,
             Reference::AtLeast(_) => ChangeSight::Falls,
-            Reference::Known(_) if self.rise.seen_within(ROSE_SEEN_S, now.as_secs_f64()) => ChangeSight::Both,
+            Reference::Known(_) if self.rise.seen_within(ROSE_SEEN_S, now.as_secs_f64()) => {
+                ChangeSight::Both
+            }
             Reference::Known(_) if self.scores.is_proven() => ChangeSight::Falls,
             Reference::Known(_) => ChangeSight::Nothing,
         }
@@ -260,7 +275,7 @@ impl Detector {
 
     /// The score at which a change is told, at the rate that is believed.
     fn threshold(&self) -> f64 {
-        (self.believed() * self.alarm_every_s).max(1.0).ln()
+        (self.believed() * self.alarm_every_s * OVERLAP).max(1.0).ln()
     }
 
     fn chance(&mut self) -> f64 {
@@ -296,7 +311,8 @@ impl Detector {
         if to.high < from.low && to.value < from.value * (1.0 - MOVED) {
             return Some(LimitDirection::Fell);
         }
-        (to.low > from.high && to.value > from.value * (1.0 + MOVED)).then_some(LimitDirection::Rose)
+        (to.low > from.high && to.value > from.value * (1.0 + MOVED))
+            .then_some(LimitDirection::Rose)
     }
 
     /// Whether an estimate lies where the evidence has the limit, and says it closer.
@@ -308,14 +324,19 @@ impl Detector {
 
     /// The score and the beginning of what speaks for a change to an estimate beside the estimate itself, if it
     /// is enough: most of what would do without one. Hints that state another quota say it themselves.
-    fn supported(&self, estimate: &Estimate, direction: LimitDirection) -> Option<(f64, Option<f64>)> {
+    fn supported(
+        &self,
+        estimate: &Estimate,
+        direction: LimitDirection,
+    ) -> Option<(f64, Option<f64>)> {
         if let Some(pending) = self.pending.filter(|pending| pending.direction == direction) {
             return Some((pending.score, Some(pending.since)));
         }
         let hinted = |e: &Estimate| e.source == EstimateSource::Hints;
         // Another window or kind for the same number is another idea of ours.
         let declared = |e: &Estimate| hinted(e) && e.limiter.quota() != estimate.limiter.quota();
-        let known = hinted(estimate) && matches!(&self.reference, Reference::Known(e) if declared(e));
+        let known =
+            hinted(estimate) && matches!(&self.reference, Reference::Known(e) if declared(e));
         let (score, since) = match direction {
             LimitDirection::Fell => self.scores.best(),
             LimitDirection::Rose => self.rise.score(),
@@ -437,7 +458,10 @@ impl Detector {
 fn same_limiter(a: &Estimate, b: &Estimate) -> bool {
     let close = |a: f64, b: f64| (a / b - 1.0).abs() < 0.01;
     a.limiter.as_str() == b.limiter.as_str()
-        && close(a.limiter.window().as_secs_f64().max(1e-9), b.limiter.window().as_secs_f64().max(1e-9))
+        && close(
+            a.limiter.window().as_secs_f64().max(1e-9),
+            b.limiter.window().as_secs_f64().max(1e-9),
+        )
         && close(a.rate.value, b.rate.value)
         && a.limiter.phase() == b.limiter.phase()
 }

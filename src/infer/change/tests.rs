@@ -103,10 +103,8 @@ impl Sender {
 
 fn kinds() -> Vec<(Kind, f64)> {
     let seconds = Duration::from_secs;
-    let bucket = |rate: u64, burst| Kind::TokenBucket {
-        rate: Rate::per_sec(rate).expect("a rate"),
-        burst,
-    };
+    let bucket =
+        |rate: u64, burst| Kind::TokenBucket { rate: Rate::per_sec(rate).expect("a rate"), burst };
     let phase = Duration::from_millis(370);
     vec![
         (Kind::FixedWindow { limit: 100, window: seconds(1), phase }, 100.0),
@@ -146,7 +144,10 @@ fn a_drop_is_told_soon_after_the_first_refusal() {
             }
             let change = told.unwrap_or_else(|| panic!("{kind:?}, {back}: {}", sender.refusals));
             assert_eq!(change.direction, LimitDirection::Fell);
-            assert!(change.to.low <= 0.61 * rate && 0.59 * rate <= change.to.high, "{kind:?} {change:?}");
+            assert!(
+                change.to.low <= 0.61 * rate && 0.59 * rate <= change.to.high,
+                "{kind:?} {change:?}"
+            );
             assert!(change.confidence > 0.7, "{kind:?} {change:?}");
         }
     }
@@ -154,7 +155,8 @@ fn a_drop_is_told_soon_after_the_first_refusal() {
 
 #[test]
 fn what_is_admitted_for_long_is_held_against_what_comes() {
-    let kind = Kind::FixedWindow { limit: 100, window: Duration::from_secs(1), phase: Duration::ZERO };
+    let kind =
+        Kind::FixedWindow { limit: 100, window: Duration::from_secs(1), phase: Duration::ZERO };
     let mut sender = Sender::new(kind, Detector::new(None), 80.0, 1);
     assert_eq!(sender.run(300.0), None);
     assert_eq!(sender.detector.sight(moment(sender.now)), ChangeSight::Falls);
@@ -192,7 +194,8 @@ fn another_rate_of_ours_is_no_change_of_theirs() {
 
 /// Days of traffic at a believed limit in which requests are refused by chance: false alarms, and days.
 fn alarms(chance: f64, back: f64, every: f64, days: f64) -> (f64, f64) {
-    let kind = Kind::FixedWindow { limit: 10, window: Duration::from_secs(1), phase: Duration::ZERO };
+    let kind =
+        Kind::FixedWindow { limit: 10, window: Duration::from_secs(1), phase: Duration::ZERO };
     let known = estimate(kind, 10.0);
     let detector = Detector::new(None).with_alarm_every(every);
     let mut sender = Sender::new(kind, detector, 9.7, 7);

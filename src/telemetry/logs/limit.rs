@@ -17,11 +17,25 @@ pub(super) fn moved(gate: &str, wall: WallOffset, change: &LimitChange) {
     let clock = since.get(11..19).unwrap_or(&since);
     match direction {
         LimitDirection::Fell => tracing::warn!(
-            gate, from = from.value, to = to.value, to_low = to.low, to_high = to.high, confidence, since, at,
+            gate,
+            from = from.value,
+            to = to.value,
+            to_low = to.low,
+            to_high = to.high,
+            confidence,
+            since,
+            at,
             "limit fell from {was} to {is} at {clock}, confidence {confidence:.2}"
         ),
         LimitDirection::Rose => tracing::info!(
-            gate, from = from.value, to = to.value, to_low = to.low, to_high = to.high, confidence, since, at,
+            gate,
+            from = from.value,
+            to = to.value,
+            to_low = to.low,
+            to_high = to.high,
+            confidence,
+            since,
+            at,
             "limit rose from {was} to {is} at {clock}, confidence {confidence:.2}"
         ),
     }

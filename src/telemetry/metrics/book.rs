@@ -265,7 +265,8 @@ impl Book {
         let gates = &mut self.numbers.gates;
         let same = |cell: &Option<GateCell>| cell.as_ref().is_some_and(|c| *c.name == name);
         let found = gates.iter().position(same);
-        let slot = found.unwrap_or_else(|| insert(gates, GateCell::new(name.into(), key.factors())));
+        let slot =
+            found.unwrap_or_else(|| insert(gates, GateCell::new(name.into(), key.factors())));
         self.index.gates.insert(id, slot);
     }
 

@@ -2,9 +2,7 @@
 
 use super::catalog as c;
 use super::sheet::Sheet;
-use crate::model::{
-    ChangeSight, Estimate, Knowledge, LimitChange, LimitDirection, WallOffset,
-};
+use crate::model::{ChangeSight, Estimate, Knowledge, LimitChange, LimitDirection, WallOffset};
 
 /// One limit.
 #[derive(Clone, Debug)]

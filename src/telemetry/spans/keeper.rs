@@ -19,8 +19,8 @@ use super::counts::SpanDrop;
 use super::settings::Sampling;
 use super::{Pipeline, mix_span_id};
 use crate::model::{
-    AttemptRecord, BreakerChange, BreakerId, GateChange, GateId, IdHash, LimitChange, MessageEnd, MessageId,
-    Moment, Outcome, StreamInfo, WallOffset,
+    AttemptRecord, BreakerChange, BreakerId, GateChange, GateId, IdHash, LimitChange, MessageEnd,
+    MessageId, Moment, Outcome, StreamInfo, WallOffset,
 };
 
 /// Messages whose attempts are remembered at once. A throttled second at a thousand messages per
