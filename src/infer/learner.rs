@@ -69,6 +69,8 @@ pub struct Learner {
     /// A trip has been recorded since the latest fit.
     tripped: bool,
     notes_since_fit: u32,
+    /// Hints state another quota than they did at the latest fit.
+    restated: bool,
     /// Hints alone call for a fit no sooner than this; and how long after the fit before.
     hints_at: Moment,
     hints_pause: Duration,
@@ -133,6 +135,7 @@ impl Learner {
             heard_at: f64::NEG_INFINITY,
             tripped: false,
             notes_since_fit: 0,
+            restated: false,
             hints_at: Moment::ZERO,
             hints_pause: HINTS_PAUSE.0,
             allowance: Allowance { fits: FITS_AT_ONCE, at: Moment::ZERO },
@@ -206,6 +209,7 @@ impl Learner {
         if before.is_some_and(|before| before.limit != declared.limit) {
             // What was known does not hold any more.
             (self.hints_at, self.hints_pause) = (Moment::ZERO, HINTS_PAUSE.0);
+            self.restated = true;
         }
         self.record.noted(Note {
             t: sent,
@@ -245,11 +249,12 @@ impl Learner {
     pub fn job(&mut self, now: Moment) -> Option<Job> {
         let stragglers = self.pending.front().is_some_and(|first| first.sent <= self.heard_at);
         let hinted = self.notes_since_fit >= NOTES_PER_FIT && now >= self.hints_at;
-        let kept = if self.tripped { 0.0 } else { FITS_KEPT };
+        let kept = if self.tripped || self.restated { 0.0 } else { FITS_KEPT };
         if stragglers || !(self.tripped || hinted) || !self.allowance.take(kept, now) {
             return None;
         }
         let tripped = std::mem::take(&mut self.tripped);
+        self.restated &= !hinted;
         self.notes_since_fit = 0;
         self.hints_at = now + self.hints_pause;
         let believed = self.believed.as_ref().filter(|e| e.confidence > SURE).cloned();

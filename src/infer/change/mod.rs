@@ -87,6 +87,8 @@ pub struct Detector {
     next: Option<Box<Estimate>>,
     /// Since when.
     next_since: f64,
+    /// An estimate of another limit that nothing else speaks for: since when, and its rate.
+    odd: Option<(f64, f64)>,
     /// Time of sending to a false alarm, at least and on average, in seconds.
     alarm_every_s: f64,
 }
@@ -106,6 +108,7 @@ impl Detector {
             pending: None,
             next: None,
             next_since: 0.0,
+            odd: None,
             alarm_every_s: FALSE_ALARM_EVERY_S,
         };
         if let Some(prior) = prior.filter(|prior| prior.rate.spread() < FIRM) {
@@ -210,7 +213,7 @@ impl Detector {
                 Some(estimate),
             ));
         }
-        if firm && self.pending.is_none() {
+        if firm && self.pending.is_none() && self.is_settled(estimate, now) {
             if self.scores.is_lifted() {
                 if self.next.is_none() {
                     self.next_since = now.as_secs_f64();
@@ -315,6 +318,24 @@ impl Detector {
             .then_some(LimitDirection::Rose)
     }
 
+    /// Whether an estimate says about what is believed, or has said something else for a while: a learner may err
+    /// for a moment.
+    fn is_settled(&mut self, estimate: &Estimate, now: Moment) -> bool {
+        if self.moved(estimate).is_none() {
+            self.odd = None;
+            return true;
+        }
+        let (now, rate) = (now.as_secs_f64(), estimate.rate.value);
+        let same = |(_, odd): &(f64, f64)| (odd / rate).ln().abs() < MOVED;
+        let (since, _) = *self.odd.get_or_insert((now, rate));
+        if !self.odd.as_ref().is_some_and(same) {
+            self.odd = Some((now, rate));
+            return false;
+        }
+        // Evidence of a fall waits for it.
+        now >= since + SETTLED_S || self.scores.is_lifted()
+    }
+
     /// Whether an estimate lies where the evidence has the limit, and says it closer.
     fn fits_pending(&self, estimate: &Estimate) -> bool {
         let rate = estimate.rate;
@@ -412,11 +433,12 @@ impl Detector {
     fn forget(&mut self) {
         self.scores = Scores::new(self.meter.cells());
         self.rise = Rise::default();
-        (self.pending, self.next) = (None, None);
+        (self.pending, self.next, self.odd) = (None, None, None);
     }
 
     fn take_next(&mut self, t: f64) {
-        if let Some(next) = self.next.take().filter(|_| self.pending.is_none()) {
+        let next = self.next.take().filter(|_| self.pending.is_none());
+        if let Some(next) = next.filter(|next| self.moved(next).is_none()) {
             self.adopt(&next, t);
         }
     }
