@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use plimsoll::engine::{
     CredentialPlan, Engine, Input, Output, Plan, SafetyPlan, StreamPlan, StreamSafety, TokenPlan,
 };
+use plimsoll::infer::{Found, Job};
 use plimsoll::limiter::{Layer, LimiterSettings};
 use plimsoll::model::{
     CredentialId, EndpointId, Event, Factor, GateChange, Identity, Kind, LimitChange as Told,
@@ -46,8 +47,18 @@ pub(crate) struct Outcome {
     pub(crate) fitting: Duration,
 }
 
+impl Outcome {
+    #[expect(clippy::disallowed_methods, reason = "what a fit costs is measured")]
+    fn fit(&mut self, job: &Job) -> Found {
+        let before = Instant::now();
+        let found = job.run();
+        self.fitting += before.elapsed();
+        self.fits += 1;
+        found
+    }
+}
+
 /// Runs one.
-#[expect(clippy::disallowed_methods, reason = "what a fit costs is measured")]
 pub(crate) fn run(trial: &Trial, until: Duration) -> Outcome {
     let end = Moment::ZERO + until;
     let mut engine = Engine::new(trial.seed, None);
@@ -68,18 +79,17 @@ pub(crate) fn run(trial: &Trial, until: Duration) -> Outcome {
                     world.send(now, order, &us);
                 }
                 Output::Fit(gate, job) => {
-                    let before = Instant::now();
-                    let found = job.run();
-                    outcome.fitting += before.elapsed();
-                    outcome.fits += 1;
-                    engine.handle(now, Input::Fitted(gate, found));
+                    engine.handle(now, Input::Fitted(gate, outcome.fit(&job)));
                 }
-                Output::Event(Event::Gate(_, GateChange::Closed { .. })) => open = false,
-                Output::Event(Event::Gate(_, GateChange::Opened { .. })) => open = true,
-                Output::Event(Event::LimitMoved(_, change)) => {
-                    outcome.told.push((change, from.map(|_| ungated)));
-                }
-                Output::Event(_) | Output::FetchToken(_) | Output::Record => {}
+                Output::Event(event) => match event {
+                    Event::Gate(_, GateChange::Closed { .. }) => open = false,
+                    Event::Gate(_, GateChange::Opened { .. }) => open = true,
+                    Event::LimitMoved(_, change) => {
+                        outcome.told.push((change, from.map(|_| ungated)))
+                    }
+                    _ => {}
+                },
+                Output::FetchToken(_) | Output::Record => {}
                 Output::WakeAt(at) => break at,
                 Output::Drained => return outcome,
             }

@@ -209,7 +209,7 @@ impl Learner {
         if before.is_some_and(|before| before.limit != declared.limit) {
             // What was known does not hold any more.
             (self.hints_at, self.hints_pause) = (Moment::ZERO, HINTS_PAUSE.0);
-            self.restated = true;
+            (self.restated, self.notes_since_fit) = (true, 0);
         }
         self.record.noted(Note {
             t: sent,
@@ -241,7 +241,9 @@ impl Learner {
                 self.detector.resumed();
             }
             self.record.admitted(sent);
-            self.detector.admitted(sent, decision == Decision::Admitted);
+            // Of what was in flight at a refusal, some is refused as well and counts for nothing; so must the rest.
+            let told = decision == Decision::Admitted && !self.record.is_refusing();
+            self.detector.admitted(sent, told);
         }
     }
 
