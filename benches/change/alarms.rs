@@ -106,7 +106,7 @@ pub(crate) fn run_lengths() {
             let mut traffic = Traffic::new(100.0, every, chance, back, 1);
             // What is refused by chance is learned first.
             traffic.alarms(3_600.0, u32::MAX);
-            let (alarms, seconds) = traffic.alarms(every * 200.0, 400);
+            let (alarms, seconds) = traffic.alarms(every * 100.0, 200);
             let mean = if alarms == 0 {
                 format!("> {seconds:.0} s")
             } else {
@@ -120,7 +120,7 @@ pub(crate) fn run_lengths() {
 
 /// Months at 100/s with the threshold that is shipped.
 pub(crate) fn months() {
-    const MONTHS: f64 = 3.0;
+    const MONTHS: f64 = 1.0;
     let month = 30.0 * 86_400.0;
     let stated = MONTHS * month / FALSE_ALARM_EVERY_S;
     println!(

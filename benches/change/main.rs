@@ -1,7 +1,7 @@
 //! Limits that move, in virtual time: how soon that is told, how often it is told although they did not, and
 //! what watching for it costs. The figures of docs/INFERENCE.md.
 //!
-//! `cargo bench --bench change -- delay|alarms|days|cost` prints one of the tables, and all without an argument.
+//! `cargo bench --bench change -- delay|alarms|months|days|cost` prints one of the tables, and all without an argument.
 
 mod alarms;
 mod world;
@@ -27,6 +27,8 @@ fn main() {
     }
     if wanted("alarms") {
         alarms::run_lengths();
+    }
+    if wanted("months") {
         alarms::months();
     }
     if wanted("days") {

@@ -35,7 +35,9 @@ const FIRM: f64 = 1.1;
 const MOST: f64 = 0.75;
 /// So much of it is enough where a firm estimate has said the same for so long, in seconds.
 const HALF: f64 = 0.5;
-const SETTLED_S: f64 = 60.0;
+const SETTLED_S: f64 = 15.0;
+/// An estimate that nothing else speaks for is believed once it has been the same for so long, in seconds.
+const ODD_S: f64 = 60.0;
 /// What a refusal counts for as one by chance, where too little was admitted before to tell.
 const UNPROVEN: f64 = 0.1;
 /// An estimate that is wider than this does not say where a limit has moved to.
@@ -333,7 +335,7 @@ impl Detector {
             return false;
         }
         // Evidence of a fall waits for it.
-        now >= since + SETTLED_S || self.scores.is_lifted()
+        now >= since + ODD_S || self.scores.is_lifted()
     }
 
     /// Whether an estimate lies where the evidence has the limit, and says it closer.
