@@ -38,8 +38,6 @@ const HALF: f64 = 0.5;
 const SETTLED_S: f64 = 15.0;
 /// An estimate that nothing else speaks for is believed once it has been the same for so long, in seconds.
 const ODD_S: f64 = 60.0;
-/// What a refusal counts for as one by chance, where too little was admitted before to tell.
-const UNPROVEN: f64 = 0.1;
 /// An estimate that is wider than this does not say where a limit has moved to.
 const VAGUE: f64 = 1.5;
 /// A limit that has moved by less is the same.
@@ -179,9 +177,7 @@ impl Detector {
         let chance = self.chance();
         let known = self.scores.refused(&place, &self.meter, chance, t);
         if !known {
-            // A limit that is still being looked for is met often; that is not all chance.
-            let weight = if self.scores.is_proven() { 1.0 } else { UNPROVEN };
-            self.background.refused += weight;
+            self.background.unproven(self.scores.is_proven());
         } else if !self.scores.is_lifted() {
             self.background.refused += f64::from(self.scores.take_refusals());
         }
