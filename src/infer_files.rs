@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 
 use crate::cli::{EXIT_FAILURE, EXIT_OK, EXIT_USAGE, InferArgs, InferFormat};
-use crate::infer::study::{Conclusion, Finding, conclude};
+use crate::findings::{self, Report, Source, Studied, Subject, Vendor};
+use crate::infer::study::conclude;
 use crate::records::{Gathered, Gatherer, Problem};
 
 /// What a compressed file begins with.
@@ -37,7 +38,16 @@ pub fn run(args: &InferArgs, out: &mut impl Write, err: &mut impl Write) -> io::
     }
     let mut conclusion = conclude(&gathered.observations);
     conclusion.remarks.extend(gathered.remarks);
-    match report(args.format, &conclusion, out) {
+    let report = Report::new(Studied {
+        generator: format!("plimsoll {}", env!("CARGO_PKG_VERSION")),
+        subject: subject(args),
+        names: Vec::new(),
+        observations: &gathered.observations,
+        conclusion,
+        unix_origin: None,
+        experiment: None,
+    });
+    match tell(args.format, &report, out) {
         Ok(()) => Ok(EXIT_OK),
         // A reader that has seen enough may close the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(EXIT_OK),
@@ -75,41 +85,16 @@ fn open(path: &PathBuf) -> io::Result<Box<dyn BufRead>> {
     })
 }
 
-fn report(format: InferFormat, conclusion: &Conclusion, out: &mut impl Write) -> io::Result<()> {
+fn subject(args: &InferArgs) -> Subject {
+    let files = args.files.iter().map(|path| path.display().to_string()).collect();
+    let source = Source::Record { files };
+    Subject { source, target: None, server: None, operation: None, vendor: Vendor::Other }
+}
+
+fn tell(format: InferFormat, report: &Report, out: &mut impl Write) -> io::Result<()> {
     match format {
-        InferFormat::Json => {
-            serde_json::to_writer_pretty(&mut *out, conclusion)?;
-            writeln!(out)
-        }
-        InferFormat::Text => text(conclusion, out),
-    }
-}
-
-fn text(conclusion: &Conclusion, out: &mut impl Write) -> io::Result<()> {
-    let material = &conclusion.material;
-    writeln!(
-        out,
-        "{} attempts: {} admitted, {} refused, {} unknown",
-        material.attempts, material.admitted, material.refused, material.unknown
-    )?;
-    for limit in &conclusion.limits {
-        writeln!(out, "kind:   {}", said(&limit.kind, |kind| format!("{kind:?}")))?;
-        writeln!(out, "rate:   {}", said(&limit.rate, |f| format!("{}/s", f.value)))?;
-        writeln!(out, "burst:  {}", said(&limit.burst, |f| f.value.to_string()))?;
-        writeln!(out, "window: {}", said(&limit.window, |f| format!("{} s", f.value)))?;
-        writeln!(out, "scope:  {}", said(&limit.scope, |scope| format!("{:?}", scope.factors)))?;
-    }
-    for remark in &conclusion.remarks {
-        writeln!(out, "{remark}")?;
-    }
-    Ok(())
-}
-
-fn said<T>(finding: &Finding<T>, known: impl Fn(&T) -> String) -> String {
-    match finding {
-        Finding::Known { value, confidence, evidence } => {
-            format!("{} ({:.0} %: {evidence})", known(value), confidence * 100.0)
-        }
-        Finding::Unknown { detail, experiment, .. } => format!("unknown: {detail} {experiment}"),
+        InferFormat::Json => writeln!(out, "{}", report.to_json()?),
+        InferFormat::Text => out.write_all(findings::to_text(report).as_bytes()),
+        InferFormat::Html => out.write_all(findings::to_html(report).as_bytes()),
     }
 }

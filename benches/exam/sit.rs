@@ -86,6 +86,10 @@ pub(crate) fn sit(case: &Case, watch: bool) -> Sat {
             prober.sent(party, attempt, now);
         }
     };
+    sat(&prober, ended, now.since(start), watch)
+}
+
+fn sat(prober: &Prober, ended: Ended, after: Duration, watch: bool) -> Sat {
     if watch {
         prober.trials().iter().for_each(|t| println!("    {t:?}"));
     }
@@ -96,7 +100,7 @@ pub(crate) fn sit(case: &Case, watch: bool) -> Sat {
         milestones: prober.milestones().to_vec(),
         requests: observations.attempts.len() as u64,
         throttles: prober.progress().throttles,
-        seconds: now.since(start).as_secs_f64(),
+        seconds: after.as_secs_f64(),
         experiments: prober.trials().len(),
     }
 }

@@ -62,6 +62,8 @@ pub enum InferFormat {
     Text,
     /// For programs.
     Json,
+    /// For people, as a page with pictures.
+    Html,
 }
 
 impl InferArgs {

@@ -30,7 +30,7 @@ struct Entry {
 }
 
 /// The send loop's end.
-pub(super) struct Scribe {
+pub(crate) struct Scribe {
     queue: SyncSender<Entry>,
     counts: Arc<AttemptLogCounts>,
     streams: HashMap<StreamId, Arc<StreamInfo>, IdHash>,

@@ -50,8 +50,11 @@ impl Engine {
         let told = warned == Some((record.answer.advice, stream.gate));
         let resume_delay = stream.plan.policy.backoff.base;
         let later = self.gates.arrives(gate, ordinal);
+        if let Some(learning) = self.gates.learning_mut(gate) {
+            learning.answered(attempt, &record.answer);
+        }
         if let Some(pace) = self.gates.pace_mut(gate) {
-            pace.answered(attempt, &record.answer, later, now);
+            pace.answered(&record.answer, later, now);
         }
         self.settle_token(&record, now);
         self.settle_message(&mut stream, message, &record, now);
@@ -63,6 +66,7 @@ impl Engine {
             self.kick_gate(gate, now);
         }
         self.after_flight(order.stream, gate, now);
+        self.study(gate, now);
     }
 
     /// Counts everything in flight as abandoned: the grace period is over.

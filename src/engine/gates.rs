@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
+use super::learning::Learning;
 use super::pace::GatePace;
 use super::recall::Recalled;
 use super::{GateName, Output};
@@ -34,6 +35,8 @@ pub(super) struct GateEntry {
     /// Whose refusal closed it last, and whether somebody has peeked since.
     pub(super) closed_by: Option<StreamId>,
     pub(super) peeked: bool,
+    /// What is learned about its limit.
+    pub(super) learning: Box<Learning>,
     /// The plan that its adaptive streams share.
     pub(super) pace: Option<Box<GatePace>>,
 }
@@ -107,6 +110,7 @@ impl GateTable {
         if let Some(recalled) = &remembered {
             gate.inherit(recalled);
         }
+        let learning = Box::new(Learning::new(self.recalled.estimate(&key, now)));
         let key = Arc::new(key);
         let entry = GateEntry {
             name: key.to_string().into(),
@@ -119,6 +123,7 @@ impl GateTable {
             in_flight: 0,
             closed_by: None,
             peeked: false,
+            learning,
             pace: None,
         };
         self.by_key.insert(Arc::clone(&key), id);
@@ -159,6 +164,10 @@ impl GateTable {
 
     pub(super) fn pace_mut(&mut self, id: GateId) -> Option<&mut GatePace> {
         self.get_mut(id)?.pace.as_deref_mut()
+    }
+
+    pub(super) fn learning_mut(&mut self, id: GateId) -> Option<&mut Learning> {
+        Some(&mut self.get_mut(id)?.learning)
     }
 
     /// Takes a gate's pace out to work on it beside the rest of the engine. [`Self::put_pace`] it
@@ -256,6 +265,7 @@ impl GateTable {
     pub(super) fn sent(&mut self, id: GateId, passing: Passing, now: Moment, outbox: &mut Outbox) {
         let Passing { attempt, resume, peeks } = passing;
         let Some(entry) = self.get_mut(id) else { return };
+        entry.learning.sent(attempt, now);
         if entry.gate.forbids(now) {
             entry.peeked |= peeks;
             let change = if peeks { GateChange::Peeked } else { GateChange::Violated };

@@ -12,6 +12,7 @@ mod answers;
 mod apply;
 mod breakers;
 mod gates;
+mod learning;
 mod message;
 mod pace;
 mod plan;

@@ -7,8 +7,8 @@ use rand::Rng;
 
 use super::spread;
 use super::timers::Armed;
-use crate::infer::{Decision, Found, Job, Learner, Seen};
-use crate::model::{Answer, AttemptId, Estimate, GateId, Moment, Pace, Rate, SkipReason};
+use crate::infer::Found;
+use crate::model::{Answer, Estimate, GateId, Moment, Pace, Rate, SkipReason};
 use crate::policy::{Adaptive, AdaptiveSettings};
 use crate::schedule::{Arrivals, Claim, Schedule, ScheduleSettings, Turns};
 
@@ -89,7 +89,6 @@ pub(super) struct GatePace {
     pub(super) schedule: Schedule,
     pub(super) turns: Turns,
     pub(super) adaptive: Adaptive,
-    learner: Learner,
     settings: AdaptiveSettings,
     ceiling: f64,
     fixed: f64,
@@ -101,8 +100,6 @@ pub(super) struct GatePace {
     pub(super) held: Held,
     /// Something has happened that the policy has not been asked about.
     news: bool,
-    /// A fit is being computed.
-    fitting: bool,
     /// When to look at ramps again.
     ceilings_at: Moment,
     /// When to look for messages whose deadline has passed.
@@ -143,7 +140,6 @@ impl GatePace {
         Self {
             schedule: Schedule::start(&plan, now, phase, rng),
             turns,
-            learner: Learner::new(adaptive.pace().estimate),
             adaptive,
             settings,
             ceiling,
@@ -154,7 +150,6 @@ impl GatePace {
             armed: Armed::NOT,
             held: Held::No,
             news: true,
-            fitting: false,
             ceilings_at: ceilings_at(terms.ramping, now),
             expire_at: now,
             told: None,
@@ -237,44 +232,19 @@ impl GatePace {
         Some(pace)
     }
 
-    /// A fit to compute, if there is none under way.
-    pub(super) fn job(&mut self, now: Moment) -> Option<Job> {
-        if self.fitting {
-            return None;
-        }
-        let job = self.learner.job(now);
-        self.fitting = job.is_some();
-        job
-    }
-
     pub(super) fn fitted(&mut self, found: &Found, now: Moment) {
-        if !self.fitting {
-            return;
-        }
-        self.fitting = false;
-        self.learner.fitted(found);
         if found.news {
             self.adaptive.estimated(found.estimate.clone(), now);
         }
         self.news = true;
     }
 
-    pub(super) fn sent(&mut self, attempt: AttemptId, now: Moment) {
+    pub(super) fn sent(&mut self, now: Moment) {
         self.adaptive.sent(now);
-        self.learner.sent(attempt, now);
     }
 
     /// `later`: requests of the scope that were sent after this one.
-    pub(super) fn answered(
-        &mut self,
-        attempt: AttemptId,
-        answer: &Answer,
-        later: u64,
-        now: Moment,
-    ) {
-        let at = answer.headers_at.unwrap_or(answer.done_at);
-        let seen = Seen { decision: Decision::of(answer.verdict), at, hints: &answer.hints };
-        self.learner.answered(attempt, seen);
+    pub(super) fn answered(&mut self, answer: &Answer, later: u64, now: Moment) {
         self.adaptive.answered(answer, later, now);
         self.news = true;
     }

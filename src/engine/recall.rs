@@ -69,12 +69,16 @@ impl Engine {
     pub fn memory(&self, now: Moment) -> Memory {
         let live = self.gates.iter().map(|entry| {
             let pace = entry.pace.as_ref();
-            let relied_on = pace.and_then(|pace| pace.adaptive.pace().estimate);
-            let estimate =
-                relied_on.map(|estimate| EstimateMemory { estimate, unused: Duration::ZERO });
-            // Of a scope with fixed streams alone, what was known before is not lost.
-            let before = || self.gates.recalled.unused(&entry.key, now);
-            let estimate = if pace.is_some() { estimate } else { before() };
+            let fresh = |estimate| EstimateMemory { estimate, unused: Duration::ZERO };
+            let estimate = match pace {
+                Some(pace) => pace.adaptive.pace().estimate.map(fresh),
+                None => {
+                    // What this run did not learn itself is known, and nobody relies on it.
+                    let learned = entry.learning.known();
+                    let learned = learned.filter(|e| e.source != EstimateSource::Memory).cloned();
+                    learned.map(fresh).or_else(|| self.gates.recalled.unused(&entry.key, now))
+                }
+            };
             ScopeMemory { key: (*entry.key).clone(), estimate, pause: entry.gate.pause(now) }
         });
         let recalled = &self.gates.recalled;

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::gates::GateEntry;
+use super::learning::Learning;
 use super::pace::{GatePace, Prior, Terms};
 use crate::model::{Event, GateId, GateState, Moment, StreamId};
 use crate::policy::{Adaptive, Mode};
@@ -66,13 +67,17 @@ impl Engine {
         let prior = match before {
             Some(known) => Prior::Here(Box::new(known.adaptive.clone())),
             None => entry
-                .and_then(|entry| self.gates.recalled.estimate(&entry.key, now))
+                .and_then(|entry| entry.learning.known().cloned())
                 .map_or(Prior::Nothing, |estimate| Prior::Remembered(Box::new(estimate))),
         };
         let is_new = before.is_none();
         let mut pace = GatePace::new(gate, prior, self.adaptive, terms, now, &mut self.rng);
         if is_new && closed {
             pace.rest();
+        }
+        let learning = self.gates.learning_mut(gate).filter(|l| l.known().is_none());
+        if let (Some(learning), Some(estimate)) = (learning, pace.adaptive.pace().estimate) {
+            *learning = Learning::new(Some(estimate));
         }
         Box::new(pace)
     }

@@ -107,9 +107,9 @@ impl Engine {
                 return stream.schedule.next_due();
             }
             let due = stream.schedule.take(&mut self.rng);
-            let attempt = self.send(stream, due, way, now);
+            self.send(stream, due, way, now);
             if let Some(pace) = self.gates.pace_mut(stream.gate) {
-                pace.sent(attempt, now);
+                pace.sent(now);
             }
         }
     }
@@ -153,15 +153,8 @@ impl Engine {
         }
     }
 
-    /// Uses a slot for the retry that has been due the longest, or else for a new message; says which
-    /// attempt it is.
-    pub(super) fn send(
-        &mut self,
-        stream: &mut Stream,
-        due: Moment,
-        way: Way,
-        now: Moment,
-    ) -> AttemptId {
+    /// Uses a slot for the retry that has been due the longest, or else for a new message.
+    pub(super) fn send(&mut self, stream: &mut Stream, due: Moment, way: Way, now: Moment) {
         let mut message = match stream.waiting.pop_due(now) {
             Some(message) => message,
             None => self.new_message(stream, due, now),
@@ -198,7 +191,6 @@ impl Engine {
         if way.trial {
             self.trial_sent(stream.breaker, attempt);
         }
-        attempt
     }
 
     fn new_message(&mut self, stream: &mut Stream, due: Moment, now: Moment) -> Message {

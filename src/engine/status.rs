@@ -5,8 +5,8 @@ use super::gates::GateEntry;
 use super::safety::ALL;
 use super::stream::Stream;
 use crate::model::{
-    CredentialStatus, GateState, GateStatus, HintStatus, Moment, NamedLimit, Outcome, PaceStatus,
-    QuotaHint, SkipReason, Status, StreamId, StreamStatus, WallOffset,
+    CredentialStatus, GateState, GateStatus, HintStatus, LimitStatus, Moment, NamedLimit, Outcome,
+    PaceStatus, QuotaHint, SkipReason, Status, StreamId, StreamStatus, WallOffset,
 };
 
 impl Engine {
@@ -92,6 +92,12 @@ impl Engine {
 fn gate_status(entry: &GateEntry, now: Moment, wall: WallOffset) -> GateStatus {
     let gate = &entry.gate;
     let open = gate.state() == GateState::Open;
+    let mut known = entry.learning.knowledge(now);
+    if let Some(pace) = &entry.pace {
+        known.estimate = pace.adaptive.pace().estimate;
+    }
+    let mut limit = LimitStatus::of(&known, entry.learning.moved.as_ref(), wall);
+    limit.scope = Some(entry.key.factors());
     GateStatus {
         name: entry.name.to_string(),
         state: gate.state(),
@@ -100,6 +106,7 @@ fn gate_status(entry: &GateEntry, now: Moment, wall: WallOffset) -> GateStatus {
         level: gate.level(),
         epochs: entry.epochs,
         held_seconds: (entry.held + gate.held_since(now)).as_secs_f64(),
+        limit,
         pace: entry.pace.as_ref().map(|pace| PaceStatus::of(&pace.adaptive.pace(), wall)),
     }
 }

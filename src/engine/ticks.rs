@@ -4,8 +4,7 @@
 use super::breakers::Way;
 use super::pace::{GatePace, Held};
 use super::slots::{Hold, NANOSECOND};
-use super::{CROWDED_WAKE, Engine, HELD_WAKE, Output};
-use crate::infer::Found;
+use super::{CROWDED_WAKE, Engine, HELD_WAKE};
 use crate::model::{BreakerId, Event, GateId, Moment, RunState, SkipReason, StreamId};
 
 impl Engine {
@@ -56,23 +55,12 @@ impl Engine {
             if let Some(told) = pace.tell(now) {
                 self.emit(Event::Pace(gate, Box::new(told)));
             }
-            if let Some(job) = pace.job(now) {
-                self.outbox.push_back(Output::Fit(gate, Box::new(job)));
-            }
         }
         let wake = wake.min(pace.look_at(now));
         self.timers.arm_pace(gate, &mut pace.armed, wake);
         self.gates.put_pace(gate, pace);
         if self.sends_left == Some(0) {
             self.begin_drain(now);
-        }
-    }
-
-    /// A fit came back. One for a pace that is gone is ignored.
-    pub(super) fn fitted(&mut self, gate: GateId, found: &Found, now: Moment) {
-        if let Some(pace) = self.gates.pace_mut(gate) {
-            pace.fitted(found, now);
-            self.run_pace(gate, now);
         }
     }
 
@@ -137,9 +125,9 @@ impl Engine {
             return;
         }
         let Some(mut stream) = self.streams.take(id) else { return };
-        let attempt = self.send(&mut stream, due, way, now);
+        self.send(&mut stream, due, way, now);
         self.streams.put(stream);
-        pace.sent(attempt, now);
+        pace.sent(now);
     }
 
     /// Notes with each stream why it cannot send. `None`: one of them can.

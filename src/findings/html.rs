@@ -44,7 +44,7 @@ pub fn to_html(report: &Report) -> String {
     if let Some(part) = &report.experiment {
         experiment(report, part, &mut out);
     }
-    let _ = write!(out, "<footer>{}</footer></main></body></html>\n", escape(&report.generator));
+    let _ = writeln!(out, "<footer>{}</footer></main></body></html>", escape(&report.generator));
     out
 }
 

@@ -63,7 +63,8 @@ pub(super) fn settings(limit: &LimitFinding) -> Option<LimiterSettings> {
         KindName::Concurrency => Kind::Concurrency { limit: count()? },
     };
     let lockout = match known(&limit.lockout) {
-        None | Some(LockoutFinding::None) => Lockout::None,
+        // What was asked for was honoured, so it need not be played.
+        None | Some(LockoutFinding::None | LockoutFinding::Advised { .. }) => Lockout::None,
         Some(LockoutFinding::Fixed { seconds }) => Lockout::Fixed(span(seconds.value)?),
         Some(LockoutFinding::Extended { seconds }) => Lockout::Extended(span(seconds.value)?),
     };

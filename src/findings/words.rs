@@ -114,6 +114,9 @@ pub(super) fn whole_scope(found: &ScopeFinding) -> String {
 pub(super) fn lockout(found: &LockoutFinding) -> String {
     match found {
         LockoutFinding::None => "none: requests are admitted as soon as the limit allows it".into(),
+        LockoutFinding::Advised { seconds: s } => {
+            format!("{} are asked for, and were honoured", seconds(s.value))
+        }
         LockoutFinding::Fixed { seconds: s } => {
             format!("{} from the refusal that begins it", seconds(s.value))
         }
@@ -174,6 +177,9 @@ pub(super) fn answer(limit: &LimitFinding) -> String {
     let whose = known(&limit.scope).map(|found| format!(", {}", scope(&found.factors)));
     let locked = known(&limit.lockout).and_then(|found| match found {
         LockoutFinding::None => None,
+        LockoutFinding::Advised { seconds: s } => {
+            Some(format!("; a refusal asks for {} of silence", seconds(s.value)))
+        }
         LockoutFinding::Fixed { seconds: s } | LockoutFinding::Extended { seconds: s } => {
             Some(format!("; a refusal locks out for {}", seconds(s.value)))
         }
@@ -226,9 +232,9 @@ pub(super) fn rows(limit: &LimitFinding) -> Vec<Row> {
         row("lockout", &limit.lockout, |found| {
             let between = match found {
                 LockoutFinding::None => String::new(),
-                LockoutFinding::Fixed { seconds: s } | LockoutFinding::Extended { seconds: s } => {
-                    interval(s, seconds)
-                }
+                LockoutFinding::Advised { seconds: s }
+                | LockoutFinding::Fixed { seconds: s }
+                | LockoutFinding::Extended { seconds: s } => interval(s, seconds),
             };
             (lockout(found), between)
         }),

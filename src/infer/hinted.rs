@@ -288,14 +288,7 @@ impl<'a> Evidence<'a> {
     /// Whether a limiter says the same limit and predicts most of the hints, and no refusal came while it had
     /// plenty left.
     pub(super) fn is_explained_by(&self, kind: &Kind) -> bool {
-        let (Kind::FixedWindow { limit, .. }
-        | Kind::OnDemandWindow { limit, .. }
-        | Kind::SlidingLog { limit, .. }
-        | Kind::SlidingCounter { limit, .. }
-        | Kind::TokenBucket { burst: limit, .. }
-        | Kind::Queue { depth: limit, .. }
-        | Kind::Concurrency { limit }) = *kind;
-        if limit != self.limit as u64 {
+        if kind.quota() != self.limit as u64 {
             return false;
         }
         let (Some(mut at_notes), Some(mut at_trips)) = (self.predictor(kind), self.predictor(kind))

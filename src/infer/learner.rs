@@ -3,10 +3,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::change::Detector;
 use super::job::{Found, Job};
 use super::latency::Latencies;
 use super::record::{Note, Record};
-use crate::model::{AttemptId, Estimate, Failure, FailureKind, Kind, Moment, QuotaHint, Verdict};
+use crate::model::{
+    AttemptId, ChangeSight, Estimate, Failure, FailureKind, Kind, LimitChange, Moment, QuotaHint,
+    Verdict,
+};
 
 /// An attempt that is unanswered for this long no longer holds up the ones sent after it; it counts
 /// as admitted, because a refusal is fast.
@@ -20,6 +24,11 @@ const KNOWN: f64 = 1.05;
 const OPEN_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// A rate that has moved by less is the same.
 const SAME: f64 = 0.005;
+/// Fits cost: one in so many seconds in the long run, and so many at once while there is much to learn.
+const FIT_EVERY_S: f64 = 40.0;
+const FITS_AT_ONCE: f64 = 30.0;
+/// Hints alone leave so many of them for refusals.
+const FITS_KEPT: f64 = 10.0;
 /// Hints between two fits, at least.
 const NOTES_PER_FIT: u32 = 12;
 
@@ -75,9 +84,42 @@ pub struct Learner {
     /// A trip has been recorded since the latest fit.
     tripped: bool,
     notes_since_fit: u32,
+    /// Hints state another quota than they did at the latest fit.
+    restated: bool,
     /// Hints alone call for a fit no sooner than this; and how long after the fit before.
     hints_at: Moment,
     hints_pause: Duration,
+    /// Refusals call for no fit before this, and fits that may be computed at once.
+    allowance: Allowance,
+    detector: Detector,
+    /// A change of the limit that nobody has asked for.
+    change: Option<LimitChange>,
+    declared: Option<Declared>,
+}
+
+/// What quota hints state, per window.
+#[derive(Clone, Copy, Debug)]
+struct Declared {
+    limit: f64,
+    window: Option<Duration>,
+}
+
+/// The fits that may be computed: a bucket of them, refilled slowly.
+#[derive(Clone, Copy, Debug)]
+struct Allowance {
+    fits: f64,
+    at: Moment,
+}
+
+impl Allowance {
+    /// Takes one, if that leaves so many.
+    fn take(&mut self, kept: f64, now: Moment) -> bool {
+        let earned = now.since(self.at).as_secs_f64() / FIT_EVERY_S;
+        (self.fits, self.at) = ((self.fits + earned).min(FITS_AT_ONCE), now);
+        let enough = self.fits >= 1.0 + kept;
+        self.fits -= f64::from(u8::from(enough));
+        enough
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +133,7 @@ impl Learner {
     /// A learner that knows nothing, or what an earlier one knew.
     #[must_use]
     pub fn new(prior: Option<Estimate>) -> Self {
+        let detector = Detector::new(prior.as_ref());
         Self {
             record: Record::new(0.0),
             pending: VecDeque::new(),
@@ -100,8 +143,13 @@ impl Learner {
             heard_at: f64::NEG_INFINITY,
             tripped: false,
             notes_since_fit: 0,
+            restated: false,
             hints_at: Moment::ZERO,
             hints_pause: HINTS_PAUSE.0,
+            allowance: Allowance { fits: FITS_AT_ONCE, at: Moment::ZERO },
+            detector,
+            change: None,
+            declared: None,
         }
     }
 
@@ -130,10 +178,47 @@ impl Learner {
             Decision::Unknown => self.record.ended(at),
         }
         self.settle(at);
+        if self.change.is_none() {
+            self.change = self.detector.due(seen.at);
+        }
+    }
+
+    /// The change of the limit that has shown since this was asked the last time.
+    pub const fn take_change(&mut self) -> Option<LimitChange> {
+        self.change.take()
+    }
+
+    /// Which changes of the limit would show in the traffic as it is.
+    #[must_use]
+    pub fn sight(&self, now: Moment) -> ChangeSight {
+        self.detector.sight(now)
+    }
+
+    /// The rate at which requests were admitted in the past seconds, per second, if there were enough to tell.
+    #[must_use]
+    pub fn admitted(&self, now: Moment) -> Option<f64> {
+        self.detector.admitted_rate(now)
+    }
+
+    /// The rate that quota hints declare, per second: over the window that they state, or else over the one
+    /// that the limit is believed to have.
+    #[must_use]
+    pub fn declared(&self) -> Option<f64> {
+        let Declared { limit, window } = self.declared?;
+        let learned = || self.believed.as_ref().map(|estimate| estimate.limiter.window());
+        let window = window.or_else(learned).filter(|window| !window.is_zero())?;
+        Some(limit / window.as_secs_f64())
     }
 
     fn note(&mut self, sent: f64, hints: &[QuotaHint]) {
         let Some((hint, limit, remaining)) = QuotaHint::tightest(hints) else { return };
+        let declared = Declared { limit: limit as f64, window: hint.window };
+        let before = self.declared.replace(declared);
+        if before.is_some_and(|before| before.limit != declared.limit) {
+            // What was known does not hold any more.
+            (self.hints_at, self.hints_pause) = (Moment::ZERO, HINTS_PAUSE.0);
+            (self.restated, self.notes_since_fit) = (true, 0);
+        }
         self.record.noted(Note {
             t: sent,
             limit: limit as f64,
@@ -154,13 +239,19 @@ impl Learner {
             let sent = first.sent;
             self.pending.pop_front();
             if decision == Decision::Refused {
-                self.tripped |= self.record.refused(sent);
+                if self.record.refused(sent) {
+                    self.tripped = true;
+                    self.detector.refused(sent);
+                }
                 continue;
             }
-            if sent > self.heard_at {
-                self.record.resumed();
+            if sent > self.heard_at && self.record.resumed() {
+                self.detector.resumed();
             }
             self.record.admitted(sent);
+            // Of what was in flight at a refusal, some is refused as well and counts for nothing; so must the rest.
+            let told = decision == Decision::Admitted && !self.record.is_refusing();
+            self.detector.admitted(sent, told);
         }
     }
 
@@ -168,10 +259,12 @@ impl Learner {
     pub fn job(&mut self, now: Moment) -> Option<Job> {
         let stragglers = self.pending.front().is_some_and(|first| first.sent <= self.heard_at);
         let hinted = self.notes_since_fit >= NOTES_PER_FIT && now >= self.hints_at;
-        if stragglers || !(self.tripped || hinted) {
+        let kept = if self.tripped || self.restated { 0.0 } else { FITS_KEPT };
+        if stragglers || !(self.tripped || hinted) || !self.allowance.take(kept, now) {
             return None;
         }
         let tripped = std::mem::take(&mut self.tripped);
+        self.restated &= !hinted;
         self.notes_since_fit = 0;
         self.hints_at = now + self.hints_pause;
         let believed = self.believed.as_ref().filter(|e| e.confidence > SURE).cloned();
@@ -180,7 +273,7 @@ impl Learner {
     }
 
     /// What a fit found.
-    pub fn fitted(&mut self, found: &Found) {
+    pub fn fitted(&mut self, found: &Found, now: Moment) {
         if let Some(t) = found.forget_before {
             self.record.forget_before(t);
             let sure = self.believed.as_ref().filter(|e| e.confidence > SURE);
@@ -195,8 +288,9 @@ impl Learner {
         } else {
             (self.hints_pause * 2).min(if known { HINTS_PAUSE.1 } else { OPEN_PAUSE_MAX })
         };
-        if found.estimate.is_some() {
-            self.believed.clone_from(&found.estimate);
+        if let Some(estimate) = &found.estimate {
+            self.believed = Some(estimate.clone());
+            self.change = self.change.or_else(|| self.detector.estimated(estimate, now));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! [`Job`] of its own, so that it can be computed elsewhere while sending goes on. This room must
 //! not know how a rate is chosen, nor what a gate is.
 
+mod change;
 mod curve;
 mod families;
 mod fit;
@@ -21,5 +22,6 @@ mod track;
 #[cfg(test)]
 mod tests;
 
+pub use change::{Detector, FALSE_ALARM_EVERY_S};
 pub use job::{Found, Job};
 pub use learner::{Decision, Learner, Seen};

@@ -104,10 +104,15 @@ impl Record {
         true
     }
 
-    /// The pause that a refusal brought is over and traffic flows again.
-    pub(super) fn resumed(&mut self) {
-        self.refusing = false;
+    /// The pause that a refusal brought is not over.
+    pub(super) const fn is_refusing(&self) -> bool {
+        self.refusing
+    }
+
+    /// The pause that a refusal brought is over and traffic flows again. True when there was one.
+    pub(super) const fn resumed(&mut self) -> bool {
         self.recent = [f64::NEG_INFINITY; 8];
+        std::mem::replace(&mut self.refusing, false)
     }
 
     pub(super) fn noted(&mut self, note: Note) {

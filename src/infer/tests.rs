@@ -55,7 +55,7 @@ impl Lab {
     fn fit(&mut self) -> Option<Found> {
         let found = self.learner.job(self.now)?.run();
         self.fits += 1;
-        self.learner.fitted(&found);
+        self.learner.fitted(&found, self.now);
         Some(found)
     }
 

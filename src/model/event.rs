@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Advice, AttemptRecord, BreakerChange, BreakerId, CredentialId, GateId, MessageId,
-    MessageResult, Moment, Pace, Rate, SafetyChange, ScopeKey, SendOrder, SkipReason, StreamId,
-    StreamInfo,
+    Advice, AttemptRecord, BreakerChange, BreakerId, CredentialId, GateId, Knowledge, LimitChange,
+    MessageId, MessageResult, Moment, Pace, Rate, SafetyChange, ScopeKey, SendOrder, SkipReason,
+    StreamId, StreamInfo,
 };
 
 /// Something that happened. Slots are `scheduled` exactly when they are sent or skipped, so the
@@ -53,6 +53,10 @@ pub enum Event {
     Pace(GateId, Box<Pace>),
     /// The scope has no adaptive stream any more.
     PaceRemoved(GateId),
+    /// What is known of a gate's limit changed, or is told for the first time.
+    Known(GateId, Box<Knowledge>),
+    /// The limit of a gate's scope moved.
+    LimitMoved(GateId, LimitChange),
     /// A circuit breaker appeared, for a limit domain.
     BreakerAdded(BreakerId, Arc<str>),
     /// The limit domain is gone.

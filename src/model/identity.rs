@@ -212,6 +212,16 @@ impl ScopeKey {
         Self { domain: Arc::clone(domain), values }
     }
 
+    /// Who shares it: the factors of the scope, such as `tenant+route`, or `undecided`.
+    #[must_use]
+    pub fn factors(&self) -> String {
+        if self.values.is_empty() {
+            return "undecided".to_owned();
+        }
+        let names: Vec<_> = self.values.iter().map(|(factor, _)| factor.to_string()).collect();
+        names.join("+")
+    }
+
     /// Whether a request of this domain with that identity is one of this holder's.
     #[must_use]
     pub fn covers(&self, identity: &Identity) -> bool {

@@ -98,4 +98,31 @@ impl Kind {
             Self::Concurrency { .. } => Duration::ZERO,
         }
     }
+
+    /// Requests in a full quota.
+    #[must_use]
+    pub const fn quota(&self) -> u64 {
+        match *self {
+            Self::FixedWindow { limit, .. }
+            | Self::OnDemandWindow { limit, .. }
+            | Self::SlidingLog { limit, .. }
+            | Self::SlidingCounter { limit, .. }
+            | Self::TokenBucket { burst: limit, .. }
+            | Self::Queue { depth: limit, .. }
+            | Self::Concurrency { limit } => limit,
+        }
+    }
+
+    /// Where on the clock its windows begin, if they begin at fixed times.
+    #[must_use]
+    pub const fn phase(&self) -> Option<Duration> {
+        match *self {
+            Self::FixedWindow { phase, .. } | Self::SlidingCounter { phase, .. } => Some(phase),
+            Self::OnDemandWindow { .. }
+            | Self::SlidingLog { .. }
+            | Self::TokenBucket { .. }
+            | Self::Queue { .. }
+            | Self::Concurrency { .. } => None,
+        }
+    }
 }

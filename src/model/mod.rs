@@ -4,12 +4,14 @@
 //! must not know how a request is sent, where a number is exported, or what time it is now.
 
 mod answer;
+mod change;
 mod estimate;
 mod event;
 mod hash;
 mod hint;
 mod human;
 mod identity;
+mod knowledge;
 mod limit;
 mod memory;
 mod objectives;
@@ -21,6 +23,7 @@ mod status;
 mod time;
 
 pub use answer::{Answer, AttemptRecord, Failure, FailureKind, SendOrder, Verdict};
+pub use change::{ChangeSight, LimitChange, LimitDirection};
 pub use estimate::{Estimate, EstimateSource, Interval};
 pub use event::{Event, GateChange, MessageEnd, TokenEvent};
 pub use hash::{IdHash, IdHasher};
@@ -30,6 +33,7 @@ pub use identity::{
     AttemptId, BreakerId, CredentialId, EndpointId, Factor, GateId, Identity, MessageId, Scope,
     ScopeKey, SpanId, StreamId, StreamInfo,
 };
+pub use knowledge::Knowledge;
 pub use limit::Kind;
 pub use memory::{ESTIMATE_UNUSED_MAX, EstimateMemory, Memory, PauseMemory, ScopeMemory};
 pub use objectives::Objectives;
@@ -42,6 +46,6 @@ pub use safety::{
 };
 pub use status::{
     BreakerStatus, CapStatus, CredentialStatus, EstimateStatus, GateState, GateStatus, HintStatus,
-    PaceStatus, RunState, Status, StreamStatus,
+    LimitChangeStatus, LimitStatus, OpenInterval, PaceStatus, RunState, Status, StreamStatus,
 };
 pub use time::{Moment, WallOffset};

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    BreakerState, CapWindow, EstimateSource, Interval, Pace, PaceReason, PaceState, WallOffset,
+    BreakerState, CapWindow, ChangeSight, Estimate, EstimateSource, Interval, Knowledge,
+    LimitChange, LimitDirection, Pace, PaceReason, PaceState, WallOffset,
 };
 
 /// Whether the engine is sending.
@@ -169,6 +170,8 @@ pub struct GateStatus {
     pub epochs: u64,
     /// Seconds for which it has held traffic back since the start, the present pause included.
     pub held_seconds: f64,
+    /// What is known about the limit.
+    pub limit: LimitStatus,
     /// Why the rate is what it is, where a stream behind the gate is adaptive.
     pub pace: Option<PaceStatus>,
 }
@@ -213,11 +216,100 @@ pub struct EstimateStatus {
     pub at: f64,
 }
 
-impl PaceStatus {
-    /// The pace, with times on the wall clock.
+/// What is known about a gate's limit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LimitStatus {
+    /// What is believed about it, unless it is unknown.
+    pub estimate: Option<EstimateStatus>,
+    /// Who shares it is taken to be this, such as `undecided` or `tenant+route`.
+    pub scope: Option<String>,
+    /// What quota hints declare, per second.
+    pub declared_rate: Option<f64>,
+    /// The estimate over what is declared, less 1.
+    pub disagreement: Option<f64>,
+    /// The rate at which requests were admitted lately, per second.
+    pub admitted_rate: Option<f64>,
+    /// 1 less that rate over the estimate.
+    pub headroom: Option<f64>,
+    /// Which changes of the limit would show in the traffic as it is.
+    pub sight: ChangeSight,
+    /// The latest change of the limit.
+    pub last_change: Option<LimitChangeStatus>,
+}
+
+/// A change of a limit. An upper end that is not known is absent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LimitChangeStatus {
+    /// Which way.
+    pub direction: LimitDirection,
+    /// What was believed before, per second.
+    pub from: OpenInterval,
+    /// What is believed since, per second.
+    pub to: OpenInterval,
+    /// The probability that it was one.
+    pub confidence: f64,
+    /// When the first request went out that speaks for it, Unix seconds.
+    pub since: f64,
+    /// When it was told, Unix seconds.
+    pub announced_at: f64,
+}
+
+/// A number with its interval, which may have no upper end.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct OpenInterval {
+    /// The best single value.
+    pub value: f64,
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: Option<f64>,
+}
+
+impl From<Interval> for OpenInterval {
+    fn from(Interval { value, low, high }: Interval) -> Self {
+        Self { value, low, high: Some(high).filter(|high| high.is_finite()) }
+    }
+}
+
+impl LimitChangeStatus {
+    /// The change, with times on the wall clock.
     #[must_use]
-    pub fn of(pace: &Pace, wall: WallOffset) -> Self {
-        let estimate = pace.estimate.as_ref().map(|estimate| EstimateStatus {
+    pub fn of(change: &LimitChange, wall: WallOffset) -> Self {
+        Self {
+            direction: change.direction,
+            from: change.from.into(),
+            to: change.to.into(),
+            confidence: change.confidence,
+            since: wall.unix_seconds(change.since),
+            announced_at: wall.unix_seconds(change.at),
+        }
+    }
+}
+
+impl LimitStatus {
+    /// What is known, with times on the wall clock.
+    #[must_use]
+    pub fn of(known: &Knowledge, latest: Option<&LimitChange>, wall: WallOffset) -> Self {
+        let estimate = known.estimate.as_ref();
+        let limit = estimate.map(|estimate| estimate.rate.value);
+        Self {
+            estimate: estimate.map(|estimate| EstimateStatus::of(estimate, wall)),
+            scope: None,
+            declared_rate: known.declared,
+            disagreement: limit.zip(known.declared).map(|(limit, declared)| limit / declared - 1.0),
+            admitted_rate: known.admitted,
+            headroom: limit.zip(known.admitted).map(|(limit, rate)| 1.0 - rate / limit),
+            sight: known.sight,
+            last_change: latest.map(|change| LimitChangeStatus::of(change, wall)),
+        }
+    }
+}
+
+impl EstimateStatus {
+    /// The estimate, with times on the wall clock.
+    #[must_use]
+    pub fn of(estimate: &Estimate, wall: WallOffset) -> Self {
+        Self {
             rate: estimate.rate,
             kind: estimate.limiter.as_str(),
             confidence: estimate.confidence,
@@ -225,14 +317,21 @@ impl PaceStatus {
             source: estimate.source,
             throttles: estimate.throttles,
             at: wall.unix_seconds(estimate.at),
-        });
+        }
+    }
+}
+
+impl PaceStatus {
+    /// The pace, with times on the wall clock.
+    #[must_use]
+    pub fn of(pace: &Pace, wall: WallOffset) -> Self {
         Self {
             state: pace.state,
             rate: pace.rate,
             ceiling: pace.ceiling,
             reason: pace.reason,
             changed_at: wall.unix_seconds(pace.changed_at),
-            estimate,
+            estimate: pace.estimate.as_ref().map(|estimate| EstimateStatus::of(estimate, wall)),
             hints_trusted: pace.hints_trusted,
             in_flight_max: pace.in_flight_max,
         }

@@ -164,6 +164,7 @@ async fn probe(settings: &Settings, intent: &Intent) -> Result<(Probed, WallOffs
         background: tokio::runtime::Handle::current(),
         record: Arc::new(Notify::new()),
         tally: None,
+        scribe: None,
         probing: Some(Probing::new(intent.assignment.clone(), intent.names(), show)),
     };
     let engine = Engine::new(seed(), Some(intent.assignment.budget.requests));

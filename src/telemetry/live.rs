@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::observer::Names;
 use crate::model::{
-    Advice, AttemptRecord, BreakerChange, BreakerId, Event, GateChange, GateId, Moment, Pace,
-    PaceReason, PaceState, PaceStatus, QuotaHint, SafetyChange, TokenEvent, WallOffset,
-    subject_name,
+    Advice, AttemptRecord, BreakerChange, BreakerId, Event, GateChange, GateId, Knowledge,
+    LimitChange, LimitChangeStatus, LimitStatus, Moment, Pace, PaceReason, PaceState, PaceStatus,
+    QuotaHint, SafetyChange, TokenEvent, WallOffset, subject_name,
 };
 
 /// At most this often is a hint told: every response may carry some.
@@ -55,6 +55,8 @@ impl Narrator {
             | Event::RetryQueued { .. } => return,
             _ if !lasting && !self.sink.wanted() => return,
             Event::Gate(id, change) => ("gate", gate(names, wall, *id, change)),
+            Event::Known(id, known) => ("limit", knowledge(names, wall, *id, known)),
+            Event::LimitMoved(id, change) => ("limit", moved(names, wall, *id, change)),
             Event::Breaker(id, change) => ("breaker", breaker(names, wall, *id, *change)),
             Event::Safety(change) => ("safety", safety(wall, change)),
             Event::BreakerAdded(id, _) => {
@@ -105,7 +107,7 @@ impl Narrator {
             Event::PaceRemoved(id) => self.paces.remove(id).is_some(),
             Event::Gate(_, GateChange::Extended { .. }) => false,
             Event::Token(_, TokenEvent::Fetching) => false,
-            Event::Ended(_) => false,
+            Event::Ended(_) | Event::Known(..) => false,
             _ => true,
         }
     }
@@ -181,6 +183,20 @@ fn safety(wall: WallOffset, change: &SafetyChange) -> Value {
             json!({"stream": &**stream, "change": "hours", "active": active})
         }
     }
+}
+
+fn moved(names: &Names, wall: WallOffset, id: GateId, change: &LimitChange) -> Value {
+    let mut data = json!(LimitChangeStatus::of(change, wall));
+    data["gate"] = json!(names.gate(id));
+    data["change"] = json!(change.direction);
+    data
+}
+
+fn knowledge(names: &Names, wall: WallOffset, id: GateId, known: &Knowledge) -> Value {
+    let mut data = json!(LimitStatus::of(known, None, wall));
+    data["gate"] = json!(names.gate(id));
+    data["change"] = json!("known");
+    data
 }
 
 fn told(names: &Names, wall: WallOffset, id: GateId, pace: &Pace) -> Value {

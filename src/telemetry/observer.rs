@@ -17,8 +17,8 @@ use super::metrics::histogram::{LATENESS_BOUNDS, REQUEST_BOUNDS, bucket_of};
 use super::metrics::shared::Shared;
 use super::spans::{Keeper, Kept, Pipeline, Sampling};
 use crate::model::{
-    BreakerId, CredentialId, Event, GateId, IdHash, MessageId, Moment, Outcome, Pace, StreamId,
-    StreamInfo, SubjectSafety, WallOffset,
+    BreakerId, CredentialId, Event, GateId, IdHash, Knowledge, MessageId, Moment, Outcome, Pace,
+    StreamId, StreamInfo, SubjectSafety, WallOffset,
 };
 
 /// Events that may wait for a scrape to let go of the numbers. A scrape copies for less than a
@@ -36,6 +36,8 @@ pub(super) struct Names {
     pub(super) credentials: HashMap<CredentialId, Arc<str>, IdHash>,
     /// What was told last of each pace.
     pub(super) paces: HashMap<GateId, Box<Pace>, IdHash>,
+    /// What was told last of each limit.
+    pub(super) known: HashMap<GateId, Box<Knowledge>, IdHash>,
     retired: VecDeque<StreamId>,
 }
 
@@ -70,6 +72,10 @@ impl Names {
             Event::GateRemoved(id) => {
                 self.gates.remove(id);
                 self.paces.remove(id);
+                self.known.remove(id);
+            }
+            Event::Known(id, known) => {
+                self.known.insert(*id, known.clone());
             }
             Event::BreakerRemoved(id) => {
                 self.breakers.remove(id);
@@ -181,6 +187,11 @@ impl Observer {
                 Event::Gate(id, change) => {
                     if let Some(name) = self.names.gates.get(id) {
                         keeper.gate_changed(wall, now, *id, name, change);
+                    }
+                }
+                Event::LimitMoved(id, change) => {
+                    if let Some(name) = self.names.gates.get(id) {
+                        keeper.limit_moved(wall, *id, name, change);
                     }
                 }
                 Event::Breaker(id, change) => {

@@ -32,8 +32,9 @@ struct GateSample {
     rejected: u64,
     failed: u64,
     skipped: u64,
-    /// Rates per second, where a stream behind the gate is adaptive.
+    /// The rate, per second, where a stream behind the gate is adaptive.
     pace: Option<f64>,
+    /// The limit, per second, where it is known.
     low: Option<f64>,
     limit: Option<f64>,
     high: Option<f64>,
@@ -71,7 +72,7 @@ fn gates(status: &Status) -> Vec<GateSample> {
         let streams = || status.streams.iter().filter(|stream| stream.gate == gate.name);
         let ended =
             |outcome| streams().map(|s| s.outcomes.get(outcome).copied().unwrap_or_default()).sum();
-        let estimate = gate.pace.as_ref().and_then(|pace| pace.estimate.as_ref());
+        let estimate = gate.limit.estimate.as_ref();
         GateSample {
             name: gate.name.clone(),
             state: gate.state,
@@ -93,9 +94,11 @@ fn gates(status: &Status) -> Vec<GateSample> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{GateStatus, RunState};
+    use crate::model::{ChangeSight, GateStatus, Knowledge, LimitStatus, RunState, WallOffset};
 
     fn status(at: f64) -> Status {
+        let sight = ChangeSight::Nothing;
+        let known = Knowledge { estimate: None, declared: None, admitted: None, sight };
         Status {
             at,
             uptime_seconds: at,
@@ -113,6 +116,7 @@ mod tests {
                 level: 0,
                 epochs: 0,
                 held_seconds: 0.0,
+                limit: LimitStatus::of(&known, None, WallOffset::default()),
                 pace: None,
             }],
             credentials: Vec::new(),

@@ -184,6 +184,7 @@ impl<'a> Checker<'a> {
                 self.draining = true;
                 Ok(())
             }
+            Event::Known(..) | Event::LimitMoved(..) => Ok(()),
             Event::Pace(id, pace) => self.pace(*id, pace),
             Event::PaceRemoved(id) => {
                 let (_, gate) = self.gates.get(id).ok_or("an unknown gate")?;

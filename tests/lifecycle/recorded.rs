@@ -28,9 +28,9 @@ fn counted(daemon: &Daemon, result: &str) -> f64 {
 fn inferred(world: &World, args: &[&str]) -> [u64; 4] {
     let (code, out) = world.run(&[&["infer", "--format", "json"], args].concat());
     assert_eq!(code, Some(0), "{out}");
-    let conclusion: Value = serde_json::from_str(&out).expect("JSON and nothing else");
+    let report: Value = serde_json::from_str(&out).expect("JSON and nothing else");
     ["attempts", "admitted", "refused", "unknown"]
-        .map(|count| conclusion["material"][count].as_u64().expect("a count"))
+        .map(|count| report["conclusion"]["material"][count].as_u64().expect("a count"))
 }
 
 #[test]

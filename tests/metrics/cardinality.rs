@@ -97,3 +97,23 @@ fn a_pace_has_series_while_it_lasts_and_none_for_what_is_unknown() {
     feed(&mut observer, Moment::ZERO, &[Event::PaceRemoved(GateId(0))]);
     assert_eq!(series(&telemetry), without);
 }
+
+#[test]
+fn a_limit_is_told_of_gates_whose_streams_are_fixed_as_well() {
+    let (telemetry, mut observer) = plain();
+    feed(&mut observer, at(0), &[gate_added(0, "d"), known(0, 100.0)]);
+    let scraped = || scrape(&telemetry);
+    let scrape = scraped();
+    assert_eq!(value(&scrape, r#"plimsoll_estimate_rate{gate="d"}"#), 100.0);
+    assert_eq!(value(&scrape, r#"plimsoll_estimate_headroom_ratio{gate="d"}"#), 1.0 - 80.0 / 100.0);
+    assert_eq!(value(&scrape, r#"plimsoll_declared_rate{gate="d"}"#), 100.0);
+    assert_eq!(value(&scrape, r#"plimsoll_declared_disagreement_ratio{gate="d"}"#), 0.0);
+    assert_eq!(value(&scrape, r#"plimsoll_limit_change_sight{gate="d",sight="falls"}"#), 1.0);
+    assert_eq!(value(&scrape, r#"plimsoll_limit_changes_total{gate="d",direction="fell"}"#), 0.0);
+    feed(&mut observer, at(12_000), &[moved(0, 100.0, 60.0)]);
+    let scrape = scraped();
+    assert_eq!(value(&scrape, r#"plimsoll_limit_changes_total{gate="d",direction="fell"}"#), 1.0);
+    assert_eq!(value(&scrape, r#"plimsoll_limit_last_change_to_rate{gate="d"}"#), 60.0);
+    let since = r#"plimsoll_limit_last_change_timestamp_seconds{gate="d",direction="fell"}"#;
+    assert_eq!(value(&scrape, since), EPOCH_S as f64 + 2.0);
+}

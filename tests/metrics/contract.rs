@@ -56,6 +56,8 @@ fn exported() -> (String, Families) {
             Event::StreamAdded(stream(0, "s", "t")),
             gate_added(0, "g"),
             paced(0, 97.0),
+            known(0, 97.0),
+            moved(0, 97.0, 60.0),
             Event::BreakerAdded(BreakerId(0), "d".into()),
             Event::Sent(order),
             ended(order, hinted),
@@ -138,7 +140,7 @@ fn closed_label_sets_are_documented_and_exported_from_the_start() {
         assert_eq!(values, seen, "{metric} {label}");
         documented += 1;
     }
-    assert_eq!(documented, 22);
+    assert_eq!(documented, 25);
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll::model::{
-    Advice, AdviceSource, Answer, AttemptId, AttemptRecord, CredentialId, Dialect, EndpointId,
-    Estimate, EstimateSource, Event, Failure, FailureKind, GateChange, GateId, Identity, Interval,
-    Kind, MessageEnd, MessageId, MessageResult, Moment, Objectives, Pace, PaceReason, PaceState,
-    QuotaHint, Rate, ScopeKey, SendOrder, SpanId, StreamId, StreamInfo, Verdict, WallOffset,
+    Advice, AdviceSource, Answer, AttemptId, AttemptRecord, ChangeSight, CredentialId, Dialect,
+    EndpointId, Estimate, EstimateSource, Event, Failure, FailureKind, GateChange, GateId,
+    Identity, Interval, Kind, Knowledge, LimitChange, LimitDirection, MessageEnd, MessageId,
+    MessageResult, Moment, Objectives, Pace, PaceReason, PaceState, QuotaHint, Rate, ScopeKey,
+    SendOrder, SpanId, StreamId, StreamInfo, Verdict, WallOffset,
 };
 use plimsoll::telemetry::{BuildInfo, Observer, Telemetry};
 
@@ -152,6 +153,28 @@ pub(crate) fn pace(limit: f64) -> Pace {
 
 pub(crate) fn paced(gate: u32, limit: f64) -> Event {
     Event::Pace(GateId(gate), Box::new(pace(limit)))
+}
+
+/// What is known of a limit of which hints say as much.
+pub(crate) fn known(gate: u32, limit: f64) -> Event {
+    let sight = ChangeSight::Falls;
+    let estimate = pace(limit).estimate;
+    let known = Knowledge { estimate, declared: Some(100.0), admitted: Some(80.0), sight };
+    Event::Known(GateId(gate), Box::new(known))
+}
+
+/// A limit that fell, ten seconds ago.
+pub(crate) fn moved(gate: u32, from: f64, to: f64) -> Event {
+    let exact = |value| Interval { value, low: value - 1.0, high: value + 1.0 };
+    let change = LimitChange {
+        direction: LimitDirection::Fell,
+        from: exact(from),
+        to: exact(to),
+        confidence: 0.98,
+        since: at(2_000),
+        at: at(12_000),
+    };
+    Event::LimitMoved(GateId(gate), change)
 }
 
 pub(crate) fn closed(until: Moment, level: u32, long: bool) -> GateChange {

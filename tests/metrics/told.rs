@@ -228,3 +228,29 @@ fn a_limit_that_moves_is_told_and_a_rate_that_does_is_not() {
     assert_eq!(live[1].1["estimate"]["at"], EPOCH_S as f64 + 1.0);
     assert_eq!(live[6].1["change"], "removed");
 }
+
+#[test]
+fn a_change_of_a_limit_is_told_in_a_line_and_kept_for_the_page() {
+    let events = [gate_added(0, "d"), known(0, 100.0), moved(0, 100.0, 60.0), known(0, 60.0)];
+    let lines = logged(tracing::Level::INFO, &events);
+    let texts: Vec<_> = lines.iter().map(|l| l["message"].as_str().expect("a text")).collect();
+    let known = "the limit, as far as it is known";
+    let fell = "limit fell from 100/s to 60.0/s at 22:13:22, confidence 0.98";
+    assert_eq!(texts, [known, fell, known]);
+    assert_eq!((&lines[1]["level"], &lines[1]["gate"]), (&json!("WARN"), &json!("d")));
+
+    let live = live(&events);
+    let told: Vec<_> = live.iter().map(|(kind, data)| (*kind, data["change"].clone())).collect();
+    let expected = [("gate", "added"), ("limit", "known"), ("limit", "fell"), ("limit", "known")];
+    assert_eq!(told, expected.map(|(kind, change)| (kind, json!(change))));
+    assert_eq!(live[2].1["to"], json!({"value": 60.0, "low": 59.0, "high": 61.0}));
+    assert_eq!(live[2].1["since"], EPOCH_S as f64 + 2.0);
+    let headroom = live[1].1["headroom"].as_f64().expect("a number");
+    assert!((headroom - 0.2).abs() < 1e-9, "{headroom}");
+
+    let sink = Sink::default();
+    let (_telemetry, mut observer) = plain();
+    observer.set_live(Box::new(sink.clone()));
+    feed(&mut observer, at(0), &events);
+    assert_eq!(*sink.lasting.lock().expect("not poisoned"), ["gate", "limit"], "for an hour later");
+}

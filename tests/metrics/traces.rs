@@ -224,6 +224,30 @@ fn a_time_of_silence_is_one_span() {
 }
 
 #[test]
+fn a_change_of_a_limit_is_a_span_and_named_in_the_silence_that_it_brought() {
+    let (telemetry, mut observer, memory) = traced(&settings(0.0));
+    let gate = |change| Event::Gate(GateId(0), change);
+    let opened = GateChange::Opened { held: Duration::from_secs(60) };
+    feed(&mut observer, at(0), &[gate_added(0, "d"), gate(closed(at(30_000), 1, false))]);
+    feed(&mut observer, at(12_000), &[moved(0, 100.0, 60.0), gate(opened)]);
+    flush(&telemetry);
+    let spans = memory.spans();
+    let change = spans.iter().find(|s| s.name == "plimsoll.limit_change").expect("a span");
+    let length = change.end_time.duration_since(change.start_time).expect("forward");
+    assert_eq!(length.as_secs(), 10);
+    let of = |key: &str| {
+        let found = change.attributes.iter().find(|kv| kv.key.as_str() == key);
+        found.map(|kv| kv.value.to_string()).unwrap_or_default()
+    };
+    assert_eq!(of("plimsoll.gate"), "d");
+    assert_eq!(of("plimsoll.limit.direction"), "fell");
+    assert_eq!((of("plimsoll.limit.from"), of("plimsoll.limit.to")), ("100".into(), "60".into()));
+    let silence = spans.iter().find(|s| s.name == "plimsoll.gate").expect("a span");
+    let events: Vec<_> = silence.events.iter().map(|e| e.name.to_string()).collect();
+    assert_eq!(events, ["closed", "limit_moved", "opened"]);
+}
+
+#[test]
 fn a_silence_that_outlives_the_process_is_told_all_the_same() {
     let (telemetry, mut observer, memory) = traced(&settings(0.0));
     let closed = Event::Gate(GateId(0), closed(at(30_000), 1, false));

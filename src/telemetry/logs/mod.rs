@@ -1,5 +1,6 @@
 //! Log lines: which events are worth one, and how lines get out without holding anybody up.
 
+mod limit;
 mod narrate;
 mod pace;
 mod safety;

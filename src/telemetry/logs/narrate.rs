@@ -5,7 +5,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{pace, safety};
+use super::{limit, pace, safety};
 use crate::model::{
     Advice, AttemptRecord, Event, GateChange, GateId, MessageEnd, Moment, TokenEvent, WallOffset,
 };
@@ -35,6 +35,11 @@ pub(in crate::telemetry) fn narrate(names: &Names, wall: WallOffset, event: &Eve
         Event::Pace(id, pace) => {
             pace::narrate(names.gate(*id), names.paces.get(id).map(|told| &**told), pace);
         }
+        Event::Known(id, known) if !names.paces.contains_key(id) => {
+            limit::known(names.gate(*id), names.known.get(id).map(|told| &**told), known);
+        }
+        Event::Known(..) => {}
+        Event::LimitMoved(id, change) => limit::moved(names.gate(*id), wall, change),
         Event::Gate(id, change) => gate(names, wall, *id, change),
         Event::Breaker(id, change) => safety::breaker(names.breaker(*id), wall, *change),
         Event::Safety(change) => safety::envelope(wall, change),

@@ -24,17 +24,21 @@ pub(super) fn narrate(gate: &str, before: Option<&Pace>, pace: &Pace) {
             _ => {}
         }
     }
-    let known = before.and_then(|told| told.estimate.as_ref());
-    match &pace.estimate {
-        Some(estimate) if is_news(known, estimate) => learned(gate, estimate),
-        None if known.is_some() => tracing::info!(gate, "the limit is not known any more"),
-        _ => {}
-    }
+    estimated(gate, before.and_then(|told| told.estimate.as_ref()), pace.estimate.as_ref());
     let trusted = before.and_then(|told| told.hints_trusted);
     if pace.hints_trusted == Some(false) && trusted != Some(false) {
         tracing::warn!(gate, "quota hints contradict what is admitted: they are not believed");
     } else if pace.hints_trusted == Some(true) && trusted == Some(false) {
         tracing::info!(gate, "quota hints are believed again");
+    }
+}
+
+/// Writes what is new in an estimate against what was `known`.
+pub(super) fn estimated(gate: &str, known: Option<&Estimate>, estimate: Option<&Estimate>) {
+    match estimate {
+        Some(estimate) if is_news(known, estimate) => learned(gate, estimate),
+        None if known.is_some() => tracing::info!(gate, "the limit is not known any more"),
+        _ => {}
     }
 }
 

@@ -13,7 +13,7 @@ use super::pace::PaceCell;
 use super::safety::SafetyCells;
 use crate::model::{
     AttemptRecord, CredentialId, Event, GateId, IdHash, MessageEnd, MessageResult, Moment,
-    SendOrder, StreamId, StreamInfo, TokenEvent, WallOffset,
+    ScopeKey, SendOrder, StreamId, StreamInfo, TokenEvent, WallOffset,
 };
 
 /// What a scrape copies.
@@ -93,13 +93,19 @@ impl Book {
             Event::RetryQueued { stream, .. } => {
                 self.with_stream(*stream, |cell| cell.retries_queued += 1);
             }
-            Event::GateAdded(id, key) => self.add_gate(*id, &key.to_string()),
+            Event::GateAdded(id, key) => self.add_gate(*id, key),
             Event::GateRemoved(id) => self.remove_gate(*id),
             Event::Gate(id, change) => {
                 self.with_gate(*id, |cell| cell.change(wall, now, change));
             }
             Event::Pace(id, pace) => {
                 self.with_gate(*id, |cell| PaceCell::told(&mut cell.pace, wall, pace));
+            }
+            Event::Known(id, known) => {
+                self.with_gate(*id, |cell| cell.limit.told(wall, known));
+            }
+            Event::LimitMoved(id, change) => {
+                self.with_gate(*id, |cell| cell.limit.moved(wall, change));
             }
             Event::PaceRemoved(id) => self.with_gate(*id, |cell| cell.pace = None),
             Event::BreakerAdded(id, domain) => self.numbers.safety.add_breaker(*id, domain),
@@ -254,11 +260,13 @@ impl Book {
         }
     }
 
-    fn add_gate(&mut self, id: GateId, name: &str) {
+    fn add_gate(&mut self, id: GateId, key: &ScopeKey) {
+        let name = key.to_string();
         let gates = &mut self.numbers.gates;
-        let same = |cell: &Option<GateCell>| cell.as_ref().is_some_and(|c| &*c.name == name);
+        let same = |cell: &Option<GateCell>| cell.as_ref().is_some_and(|c| *c.name == name);
         let found = gates.iter().position(same);
-        let slot = found.unwrap_or_else(|| insert(gates, GateCell::new(name.into())));
+        let slot =
+            found.unwrap_or_else(|| insert(gates, GateCell::new(name.into(), key.factors())));
         self.index.gates.insert(id, slot);
     }
 

@@ -117,12 +117,30 @@ families! {
         "Upper end of the 95 % interval of the estimated limit.";
     ESTIMATE_CONFIDENCE = Gauge "plimsoll_estimate_confidence" ["gate"]
         "Probability that the limiter is of the estimated kind, 0 to 1.";
-    ESTIMATE_INFO = Gauge "plimsoll_estimate_info" ["gate", "kind", "source"]
-        "Always 1; the kind of limiter that explains the record best, and what the estimate rests on.";
+    ESTIMATE_INFO = Gauge "plimsoll_estimate_info" ["gate", "kind", "source", "scope"]
+        "Always 1; the kind of limiter that explains the record best, what that rests on, and who shares it.";
     ESTIMATE_AT = Gauge "plimsoll_estimate_timestamp_seconds" ["gate"]
         "Unix time at which the estimate was made.";
     ESTIMATE_THROTTLES = Gauge "plimsoll_estimate_throttles" ["gate"]
         "Epochs that the estimate rests on.";
+    ESTIMATE_HEADROOM = Gauge "plimsoll_estimate_headroom_ratio" ["gate"]
+        "Share of the estimated limit that is not used: 1 less the rate admitted lately over the limit.";
+    DECLARED_RATE = Gauge "plimsoll_declared_rate" ["gate"]
+        "Rate that quota hints declare, over the window that they state or the limit is believed to have, in requests per second.";
+    DECLARED_DISAGREEMENT = Gauge "plimsoll_declared_disagreement_ratio" ["gate"]
+        "Estimated limit over the declared one, less 1: 0 when they agree, below when less is admitted than declared.";
+    LIMIT_CHANGES = Counter "plimsoll_limit_changes_total" ["gate", "direction"]
+        "Times the limit was found to have moved.";
+    LIMIT_CHANGED_AT = Gauge "plimsoll_limit_last_change_timestamp_seconds" ["gate", "direction"]
+        "Unix time of the first request whose answer speaks for the latest change; 0 before the first.";
+    LIMIT_CHANGED_FROM = Gauge "plimsoll_limit_last_change_from_rate" ["gate"]
+        "Limit before its latest change, in requests per second.";
+    LIMIT_CHANGED_TO = Gauge "plimsoll_limit_last_change_to_rate" ["gate"]
+        "Limit after its latest change, as far as it was known then, in requests per second.";
+    LIMIT_CHANGED_CONFIDENCE = Gauge "plimsoll_limit_last_change_confidence" ["gate"]
+        "Probability that the latest change was one, 0 to 1.";
+    LIMIT_SIGHT = Gauge "plimsoll_limit_change_sight" ["gate", "sight"]
+        "Which changes of the limit would show in the traffic as it is: 1 for what is true, 0 for the others.";
     HINTS_TRUSTED = Gauge "plimsoll_hints_trusted" ["gate"]
         "1 while quota hints agree with what is admitted, 0 when they turned out wrong.";
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::histogram::{
     ADVICE_BOUNDS, DELIVERY_BOUNDS, Histogram, LATENESS_BOUNDS, REQUEST_BOUNDS,
 };
+use super::limit::LimitCell;
 use super::pace::PaceCell;
 use crate::model::{
     Advice, AdviceSource, AttemptRecord, Dialect, FailureKind, GateChange, MessageResult, Moment,
@@ -220,6 +221,7 @@ pub(in crate::telemetry) struct GateCell {
     pub(in crate::telemetry) extensions: u64,
     pub(in crate::telemetry) long_pauses: u64,
     pub(in crate::telemetry) violations: u64,
+    pub(in crate::telemetry) limit: LimitCell,
     /// Where a stream behind it is adaptive.
     pub(in crate::telemetry) pace: Option<PaceCell>,
     held: Duration,
@@ -227,7 +229,7 @@ pub(in crate::telemetry) struct GateCell {
 }
 
 impl GateCell {
-    pub(in crate::telemetry) fn new(name: Arc<str>) -> Self {
+    pub(in crate::telemetry) fn new(name: Arc<str>, scope: String) -> Self {
         Self {
             name,
             phase: GatePhase::Open,
@@ -238,6 +240,7 @@ impl GateCell {
             extensions: 0,
             long_pauses: 0,
             violations: 0,
+            limit: LimitCell::new(scope),
             pace: None,
             held: Duration::ZERO,
             held_since: None,
@@ -376,7 +379,7 @@ mod tests {
             long: false,
             cause: crate::model::StreamId(0),
         };
-        let mut gate = GateCell::new("g".into());
+        let mut gate = GateCell::new("g".into(), "undecided".to_owned());
         gate.change(WallOffset::default(), at(0), &closed);
         assert_eq!(gate.held(at(10)), Duration::from_secs(10));
         gate.change(WallOffset::default(), at(30), &GateChange::HalfOpen);

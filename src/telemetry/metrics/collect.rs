@@ -5,6 +5,7 @@ use super::catalog as c;
 use super::cells::{
     CODES, CredentialCell, FETCH_RESULTS, GateCell, StreamCell, TargetCell, advice_sources,
 };
+use super::pace::PaceCell;
 use super::sheet::Sheet;
 use crate::model::{Dialect, FailureKind, MessageResult, Outcome, SkipReason};
 
@@ -106,6 +107,8 @@ fn gate(sheet: &mut Sheet, cell: &GateCell, held_s: f64) {
     sheet.count(&c::GATE_LONG_PAUSES, &own, cell.long_pauses);
     sheet.put(&c::GATE_HELD, &own, held_s);
     sheet.count(&c::GATE_VIOLATIONS, &own, cell.violations);
+    let relied_on = cell.pace.as_ref().map(PaceCell::estimate);
+    cell.limit.collect(sheet, &cell.name, relied_on);
     if let Some(pace) = &cell.pace {
         pace.collect(sheet, &cell.name);
     }

@@ -11,6 +11,7 @@ pub(super) mod cells;
 mod collect;
 pub(super) mod exemplars;
 pub(super) mod histogram;
+mod limit;
 mod objectives;
 pub(super) mod pace;
 mod safety;

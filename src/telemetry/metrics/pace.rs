@@ -1,8 +1,8 @@
-//! The numbers of an adaptive scope: its pace, and what is believed about its limit.
+//! The numbers of an adaptive scope: its pace.
 
 use super::catalog as c;
 use super::sheet::Sheet;
-use crate::model::{Pace, PaceReason, PaceState, WallOffset};
+use crate::model::{Estimate, Pace, PaceReason, PaceState, WallOffset};
 
 /// One adaptive scope.
 #[derive(Clone, Debug)]
@@ -42,14 +42,10 @@ impl PaceCell {
         if let Some(trusted) = pace.hints_trusted {
             sheet.put(&c::HINTS_TRUSTED, &[gate], f64::from(u8::from(trusted)));
         }
-        let Some(estimate) = &pace.estimate else { return };
-        sheet.put(&c::ESTIMATE_RATE, &[gate], estimate.rate.value);
-        sheet.put(&c::ESTIMATE_LOW, &[gate], estimate.rate.low);
-        sheet.put(&c::ESTIMATE_HIGH, &[gate], estimate.rate.high);
-        sheet.put(&c::ESTIMATE_CONFIDENCE, &[gate], estimate.confidence);
-        let kind = [gate, estimate.limiter.as_str(), estimate.source.as_str()];
-        sheet.put(&c::ESTIMATE_INFO, &kind, 1.0);
-        sheet.put(&c::ESTIMATE_AT, &[gate], self.estimated_unix_s);
-        sheet.put(&c::ESTIMATE_THROTTLES, &[gate], f64::from(estimate.throttles));
+    }
+
+    /// The estimate that it rests on, and when that was made, Unix seconds.
+    pub(in crate::telemetry) fn estimate(&self) -> Option<(&Estimate, f64)> {
+        Some((self.pace.estimate.as_ref()?, self.estimated_unix_s))
     }
 }

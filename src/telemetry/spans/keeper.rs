@@ -19,8 +19,8 @@ use super::counts::SpanDrop;
 use super::settings::Sampling;
 use super::{Pipeline, mix_span_id};
 use crate::model::{
-    AttemptRecord, BreakerChange, BreakerId, GateChange, GateId, IdHash, MessageEnd, MessageId,
-    Moment, Outcome, StreamInfo, WallOffset,
+    AttemptRecord, BreakerChange, BreakerId, GateChange, GateId, IdHash, LimitChange, MessageEnd,
+    MessageId, Moment, Outcome, StreamInfo, WallOffset,
 };
 
 /// Messages whose attempts are remembered at once. A throttled second at a thousand messages per
@@ -197,6 +197,37 @@ impl Keeper {
         self.held_back((wall, now), Holder::Breaker(breaker), domain, told);
     }
 
+    /// Makes a span of a change of a gate's limit: from the first request that speaks for it until it was
+    /// told. What holds traffic back meanwhile names it, too.
+    pub(in crate::telemetry) fn limit_moved(
+        &mut self,
+        wall: WallOffset,
+        gate: GateId,
+        name: &Arc<str>,
+        change: &LimitChange,
+    ) {
+        let attributes = vec![
+            KeyValue::new("plimsoll.gate", Arc::clone(name)),
+            KeyValue::new("plimsoll.limit.direction", change.direction.as_str()),
+            KeyValue::new("plimsoll.limit.from", change.from.value),
+            KeyValue::new("plimsoll.limit.to", change.to.value),
+            KeyValue::new("plimsoll.limit.confidence", change.confidence),
+        ];
+        if let Some(epoch) = self.epochs.get_mut(&Holder::Gate(gate))
+            && epoch.events.len() < GATE_EVENTS_MAX
+        {
+            epoch.events.push((change.at, "limit_moved", attributes.clone()));
+        }
+        self.pipeline.queue(1, |builder| {
+            let times = (system_time(wall, change.since), system_time(wall, change.at));
+            let (trace, span) = ids(wall, change.since, u64::from(gate.0).rotate_left(32));
+            let name = Cow::Borrowed("plimsoll.limit_change");
+            let mut span = builder.span(trace, span, name, times);
+            span.attributes = attributes;
+            vec![span]
+        });
+    }
+
     fn held_back(&mut self, at: (WallOffset, Moment), holder: Holder, name: &Arc<str>, told: Told) {
         let (wall, now) = at;
         let epoch = match self.epochs.entry(holder) {
@@ -265,12 +296,9 @@ fn epoch_span(
             ["plimsoll.breaker.domain", "plimsoll.breaker.held_s"],
         ),
     };
-    // No message to take a trace id from: one is derived from who held traffic back since when.
-    let high = mix_span_id(wall.unix_nanos(epoch.since).cast_unsigned());
-    let low = mix_span_id(high ^ number);
-    let trace = (u128::from(high) << 64) | u128::from(low);
+    let (trace, id) = ids(wall, epoch.since, number);
     let times = (system_time(wall, epoch.since), system_time(wall, now));
-    let mut span = builder.span(trace, mix_span_id(low), Cow::Borrowed(span), times);
+    let mut span = builder.span(trace, id, Cow::Borrowed(span), times);
     span.attributes = vec![
         KeyValue::new(keys[0], Arc::clone(name)),
         KeyValue::new(keys[1], now.since(epoch.since).as_secs_f64()),
@@ -280,6 +308,14 @@ fn epoch_span(
         push_event(&mut span, SpanEvent::new(event, system_time(wall, at), attributes, 0));
     }
     span
+}
+
+/// The ids of a trace and of its only span. There is no message to take them from: they are derived from whom
+/// it is about, since when.
+fn ids(wall: WallOffset, since: Moment, number: u64) -> (u128, u64) {
+    let high = mix_span_id(wall.unix_nanos(since).cast_unsigned());
+    let low = mix_span_id(high ^ number);
+    ((u128::from(high) << 64) | u128::from(low), mix_span_id(low))
 }
 
 const fn begins_silence(change: &GateChange) -> bool {

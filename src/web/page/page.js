@@ -25,7 +25,7 @@ function set(id, text, tone) {
 function chosen(status) {
   const pressed = (gate) => {
     if (gate.state !== "open") return 2;
-    return gate.pace && gate.pace.estimate ? gate.pace.rate / gate.pace.estimate.rate.value : 0;
+    return gate.limit.headroom == null ? 0 : 1 - gate.limit.headroom;
   };
   const known = status.gates.find((gate) => gate.name === state.gate);
   return known || status.gates.slice().sort((a, b) => pressed(b) - pressed(a))[0];
@@ -47,7 +47,7 @@ function show() {
   const streams = streamsOf(status, gate);
   const now = record.since(name, 5);
   const minute = record.since(name, 60);
-  const estimate = gate && gate.pace ? gate.pace.estimate : null;
+  const estimate = gate ? gate.limit.estimate : null;
   const sent = now ? now.sent / now.seconds : null;
   const accepted = now ? now.accepted / now.seconds : null;
   const ceiling = gate && gate.pace ? gate.pace.ceiling : streams.reduce((sum, s) => sum + s.configured_rate, 0);
@@ -67,7 +67,8 @@ function show() {
   set("refused", percent(refused), refused > 0.01 ? "bad" : refused > 0 ? "warn" : "");
   set("limit", estimate ? rate(estimate.rate.value) : "–");
   set("limit-note", limitNote(estimate));
-  const room = estimate ? 1 - gate.pace.rate / estimate.rate.value : null;
+  const ours = gate && gate.pace ? gate.pace.rate : sent;
+  const room = estimate && ours != null ? 1 - ours / estimate.rate.value : null;
   set("headroom", percent(room), room == null ? "" : room < 0 ? "bad" : "good");
   const hint = declaredBy(streams);
   set("declared", hint ? count(hint.limit) : "–");
@@ -184,7 +185,7 @@ function listen() {
     record.add(sampleOf(state.status));
     show();
   });
-  for (const kind of ["gate", "pace", "stream", "token", "reload", "drain", "breaker", "safety"]) {
+  for (const kind of ["gate", "limit", "pace", "stream", "token", "reload", "drain", "breaker", "safety"]) {
     source.addEventListener(kind, (event) => happened(kind, JSON.parse(event.data)));
   }
 }

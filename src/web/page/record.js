@@ -10,7 +10,7 @@ export function sampleOf(status) {
     const streams = status.streams.filter((stream) => stream.gate === gate.name);
     const sum = (of) => streams.reduce((total, stream) => total + of(stream), 0);
     const ended = (outcome) => sum((stream) => stream.outcomes[outcome] || 0);
-    const rate = gate.pace && gate.pace.estimate && gate.pace.estimate.rate;
+    const rate = gate.limit.estimate && gate.limit.estimate.rate;
     return {
       name: gate.name, state: gate.state, sent: sum((s) => s.sent),
       accepted: ended("accepted"), throttled: ended("throttled"), rejected: ended("rejected"), failed: ended("failed"),

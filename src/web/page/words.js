@@ -38,7 +38,7 @@ export function story(status, gate, minute) {
   if (status.paused) return { tone: "warn", head: "Everything is paused: nothing is sent until somebody resumes it.", more: "" };
   if (!gate) return { tone: "warn", head: "No stream is configured.", more: "" };
   const pace = gate.pace;
-  const estimate = pace && pace.estimate;
+  const estimate = gate.limit.estimate;
   const doing = pace ? `Now ${STATES[pace.state] || pace.state}; the rate changed last at ${clock(pace.changed_at)}: ${REASONS[pace.reason] || pace.reason}.` : "";
   if (gate.state !== "open") {
     const known = estimate ? ` The limit is about ${rate(estimate.rate.value)} a second.` : "";
@@ -49,16 +49,17 @@ export function story(status, gate, minute) {
   const refused = minute && minute.throttled > 0 ? minute.throttled / Math.max(1, minute.throttled + minute.accepted + minute.rejected + minute.failed) : 0;
   const sent = minute ? minute.sent / minute.seconds : 0;
   if (estimate) {
-    const room = 1 - pace.rate / estimate.rate.value;
+    const ours = pace ? pace.rate : sent;
+    const room = 1 - ours / estimate.rate.value;
     const where = room >= 0 ? `${percent(room)} below it` : `${percent(-room)} above it`;
     return {
       tone: refused > 0.01 ? "warn" : "good",
-      head: `The limit is about ${rate(estimate.rate.value)} a second. We send ${rate(pace.rate)}: ${where}.`,
+      head: `The limit is about ${rate(estimate.rate.value)} a second. We send ${rate(ours)}: ${where}.`,
       more: `${doing} Most likely a ${KINDS[estimate.kind] || estimate.kind} (${percent(estimate.confidence)}), between ${rate(estimate.rate.low)} and ${rate(estimate.rate.high)}.`,
     };
   }
   if (refused > 0) {
-    return { tone: "warn", head: `${percent(refused)} of the past minute was refused: ${rate(sent)} a second are more than the API takes.`, more: doing || "Streams at a fixed rate do not look for the limit; adaptive ones hold just under it." };
+    return { tone: "warn", head: `${percent(refused)} of the past minute was refused: ${rate(sent)} a second are more than the API takes.`, more: doing || "Streams at a fixed rate do not follow the limit; adaptive ones hold just under it." };
   }
   return { tone: "good", head: `No limit has shown: nothing was refused in the past minute, at ${rate(sent)} a second.`, more: doing || "Streams at a fixed rate do not look for the limit." };
 }
@@ -84,6 +85,12 @@ export function told(kind, data) {
       case "violated": return ["bad", "A request went out inside a silence: a defect of Plimsoll"];
       default: return null;
     }
+  }
+  if (kind === "limit") {
+    if (data.change !== "fell" && data.change !== "rose") return null;
+    const about = (end) => `${end.high == null ? "at least " : ""}${rate(end.value)}`;
+    const text = `The limit ${data.change} from ${about(data.from)} to ${about(data.to)} a second at ${clock(data.since)} (${percent(data.confidence)} sure)`;
+    return [data.change === "fell" ? "bad" : "good", text];
   }
   if (kind === "pace") {
     if (data.change === "removed" || data.state === "paused") return null;
