@@ -175,6 +175,7 @@ fn steady(c: &mut Criterion) {
         let name = match mode {
             Mode::Fixed => "attempt",
             Mode::Adaptive => "adaptive-attempt",
+            Mode::Probe => "probe-attempt",
         };
         group.bench_function(BenchmarkId::new(name, streams), |b| {
             b.iter(|| {

@@ -97,14 +97,16 @@ impl Limit {
         let mut weights = [0.0; STEPS as usize];
         for (i, weight) in weights.iter_mut().enumerate() {
             let limit = low + step * (i as f64 + 0.5);
-            let admitted = phi((limit - bounds.floor + half) / below).powi(witnesses);
+            let z = (limit - bounds.floor + half) / below;
+            let (ln, admitted) = match z {
+                z if z < -6.0 => (ln_phi(z) * f64::from(witnesses), 1.0),
+                z => (0.0, phi(z).powi(witnesses)),
+            };
+            let prior = prior(limit) * step / limit / LIMIT_RANGE;
             *weight = bounds.luck
+                + ln
                 + bounds.steady.as_ref().map_or(0.0, |s| s.ln_admitted(limit))
-                + ln_below(
-                    limit + half,
-                    &bounds.roofs,
-                    admitted * prior(limit) * step / limit / LIMIT_RANGE,
-                );
+                + ln_below(limit + half, &bounds.roofs, admitted * prior);
         }
         let best = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         for (i, weight) in weights.iter().enumerate() {
