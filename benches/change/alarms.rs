@@ -120,7 +120,7 @@ pub(crate) fn run_lengths() {
 
 /// Months at 100/s with the threshold that is shipped.
 pub(crate) fn months() {
-    const MONTHS: f64 = 1.0;
+    const MONTHS: f64 = 3.0;
     let month = 30.0 * 86_400.0;
     let stated = MONTHS * month / FALSE_ALARM_EVERY_S;
     println!(
