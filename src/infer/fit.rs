@@ -220,7 +220,7 @@ impl Fit<'_> {
             grid::refine(anchor - window / 2.0, window, levels, 6, |phase, step| {
                 let mut bounds = bounds(self.record, &self.latency, window, phase);
                 bounds.soften(rate * step / 3.0);
-                if wide > 0.0 {
+                if wide > 0.0 && self.thorough {
                     let shift = |trip: &Trip| ((anchor - trip.t) * wide).min(window) / 3.0;
                     let blurs: Vec<f64> =
                         self.record.trips.iter().map(|trip| trip.rate * shift(trip)).collect();
