@@ -12,6 +12,9 @@ mod run;
 mod scenario;
 mod stream;
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use run::run;
 use scenario::Scenario;
 
@@ -20,14 +23,27 @@ const SEEDS: u64 = 3_000;
 
 #[test]
 fn every_invariant_holds_in_every_world() {
-    let mut seen = coverage::Coverage::default();
-    for seed in 0..SEEDS {
-        let scenario = Scenario::draw(seed);
-        match run(&scenario) {
-            Ok(coverage) => seen.add(&coverage),
-            Err(broken) => panic!("seed {seed}: {broken}\n{scenario:#?}"),
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicU64::new(0);
+    let seen = Mutex::new(coverage::Coverage::default());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= SEEDS {
+                        return;
+                    }
+                    let scenario = Scenario::draw(seed);
+                    match run(&scenario) {
+                        Ok(coverage) => seen.lock().expect("nobody has panicked").add(&coverage),
+                        Err(broken) => panic!("seed {seed}: {broken}\n{scenario:#?}"),
+                    }
+                }
+            });
         }
-    }
+    });
+    let seen = seen.into_inner().expect("nobody has panicked");
     // A checker that never meets a case proves nothing about it.
     seen.assert_everything_was_met();
 }

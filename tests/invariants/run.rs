@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use plimsoll::engine::{Engine, Input, Output, Plan, TokenAnswer};
+use plimsoll::infer::Found;
 use plimsoll::model::{Advice, AdviceSource, CredentialId, Event, Moment, StreamId, StreamInfo};
 use plimsoll::netem::World;
+use plimsoll::policy::Mode;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::sync::Arc;
@@ -36,6 +38,9 @@ struct Run<'a> {
     reloaded_at: Option<Moment>,
     drained_at: Option<Moment>,
     file: File,
+    /// Whether fits are computed, or found to tell nothing: where no stream is adaptive they move nobody's rate, and
+    /// some worlds are enough.
+    fits: bool,
     pauses: usize,
     steps: usize,
 }
@@ -77,6 +82,8 @@ impl<'a> Run<'a> {
             reloaded_at: None,
             drained_at: None,
             file: File::default(),
+            fits: scenario.plan.streams.iter().any(|s| s.mode == Mode::Adaptive)
+                || scenario.seed.is_multiple_of(8),
             pauses: 0,
             steps: 0,
         }
@@ -106,7 +113,8 @@ impl<'a> Run<'a> {
                     self.logins.push((self.now + LOGIN_TIME, credential));
                 }
                 Output::Fit(gate, job) => {
-                    self.engine.handle(self.now, Input::Fitted(gate, job.run()));
+                    let found = if self.fits { job.run() } else { Found::default() };
+                    self.engine.handle(self.now, Input::Fitted(gate, found));
                 }
                 Output::Record => self.record(),
                 Output::Event(Event::StreamAdded(info)) => {
