@@ -132,22 +132,13 @@ impl Marks {
         self.costs.push(Costs { numbers, kind });
     }
 
-    fn share(&self, of: impl Fn(&Mark) -> bool) -> f64 {
+    pub(crate) fn share(&self, of: impl Fn(&Mark) -> bool) -> f64 {
         self.all.iter().filter(|m| of(m)).count() as f64 / self.all.len().max(1) as f64
     }
 
-    fn covered(&self, of: impl Fn(&Mark) -> Option<bool>) -> f64 {
+    pub(crate) fn covered(&self, of: impl Fn(&Mark) -> Option<bool>) -> f64 {
         let said: Vec<bool> = self.all.iter().filter_map(of).collect();
         said.iter().filter(|c| **c).count() as f64 / said.len().max(1) as f64
-    }
-
-    pub(crate) fn all_bars_kept(&self) -> bool {
-        self.share(|m| m.kind == Some(true)) >= 0.95
-            && self.share(|m| m.kind == Some(false)) <= 0.01
-            && self.share(|m| m.rate_right) >= 0.95
-            && self.share(|m| m.burst_right) >= 0.95
-            && self.covered(|m| m.rate_covered) >= 0.93
-            && self.covered(|m| m.burst_covered) >= 0.93
     }
 }
 

@@ -206,7 +206,9 @@ impl Prober {
                 let search = self.search();
                 self.begin(search, "a search for where refusals begin", false, now);
             } else {
-                self.step = Step::Done(Ended::NeverRefused);
+                let refused = self.throttles > 0;
+                let ended = if refused { Ended::Answered } else { Ended::NeverRefused };
+                self.step = Step::Done(ended);
             }
             return;
         }
