@@ -4,7 +4,7 @@ use super::conclusion::{
     Conclusion, Figure, Finding, LimitFinding, LockoutFinding, Material, Reason, WithoutPrior,
 };
 use super::declared;
-use super::evidence::{self, Pauses};
+use super::evidence;
 use super::lockout;
 use super::observations::{Attempt, Observations};
 use super::posterior::Posterior;
@@ -62,7 +62,7 @@ fn material(observations: &Observations) -> Material {
         admitted: count(Decision::Admitted),
         refused: count(Decision::Refused),
         unknown: count(Decision::Unknown),
-        epochs: evidence::epochs(attempts.iter()),
+        epochs: evidence::epochs(observations, &latency),
         seconds: first.zip(last).map_or(0.0, |(a, b)| b.sent - a.sent),
         round_trip: latency.rtt,
         jitter: latency.jitter_max,
@@ -209,9 +209,4 @@ fn remarks(
         remarks.push(format!("refusals name several limits: {}", keys.join(", ")));
     }
     remarks
-}
-
-/// Whether pauses were taken for the limit itself.
-pub(super) const fn is_limit(pauses: Pauses) -> bool {
-    matches!(pauses, Pauses::Limit)
 }

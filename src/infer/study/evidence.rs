@@ -73,7 +73,7 @@ fn note(attempt: &Attempt) -> Option<Note> {
 fn trips(attempts: &[&Attempt], latency: &Latency, pauses: Pauses) -> Vec<Trip> {
     let mut trips = Vec::new();
     let mut from = 0;
-    while let Some(first) = position(attempts, from, |a| a.decision == Decision::Refused) {
+    while let Some(first) = position(attempts, from, Attempt::is_refused) {
         let heard = attempts[first].answered.unwrap_or(attempts[first].sent);
         let end = position(attempts, first, |a| a.sent > heard).unwrap_or(attempts.len());
         let flown = attempts[..first].iter().any(|a| a.decision == Decision::Admitted);
@@ -131,23 +131,19 @@ fn settled<'a>(
 ) -> impl Iterator<Item = Trip> + 'a {
     let before =
         |i: usize| attempts[..i].iter().rev().filter(|a| a.decision == Decision::Admitted).take(8);
-    (from..to).filter(|i| attempts[*i].decision == Decision::Refused).filter_map(move |i| {
+    (from..to).filter(|i| attempts[*i].is_refused()).filter_map(move |i| {
+        // Only the first after an admission: a run of refusals is not gone through for each of them.
+        if i > 0 && attempts[i - 1].is_refused() {
+            return None;
+        }
         let t = attempts[i].sent;
         let latest = before(i).next()?.sent;
-        // Only the first after an admission.
-        let first = attempts[..i]
-            .iter()
-            .rev()
-            .take_while(|a| a.decision == Decision::Refused)
-            .take(1)
-            .next()
-            .is_none();
         let next = attempts[i..].iter().find(|a| a.decision == Decision::Admitted);
         let undisturbed = next.is_none_or(|next| next.sent > t + jitter);
         let known = before(i).count() as f64;
         let since = before(i).last()?.sent;
         let rate = known / (t - since).max(1e-6);
-        (first && undisturbed).then_some(Trip { t, rate, gap: t - latest, settled: true })
+        undisturbed.then_some(Trip { t, rate, gap: t - latest, settled: true })
     })
 }
 
@@ -174,16 +170,12 @@ pub(super) fn latency(observations: &Observations) -> Latency {
 }
 
 /// Times that traffic flowed and was refused.
-pub(super) fn epochs<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> u64 {
-    let (mut epochs, mut heard) = (0, None::<f64>);
-    for attempt in attempts {
-        let answered = attempt.answered.unwrap_or(attempt.sent);
-        match (attempt.decision, heard) {
-            (Decision::Refused, None) => (epochs, heard) = (epochs + 1, Some(answered)),
-            (Decision::Refused, Some(at)) => heard = Some(at.max(answered)),
-            (Decision::Admitted, Some(at)) if attempt.sent > at => heard = None,
-            _ => {}
-        }
+pub(super) fn epochs(observations: &Observations, latency: &Latency) -> u64 {
+    let attempts: Vec<&Attempt> = observations.attempts.iter().collect();
+    let (mut epochs, mut from) = (0, 0);
+    while let Some(first) = position(&attempts, from, Attempt::is_refused) {
+        epochs += 1;
+        from = pause(&attempts, first, latency).0;
     }
     epochs
 }

@@ -1,7 +1,7 @@
 //! What a refusal brings beyond itself.
 
-use super::conclude::is_limit;
 use super::conclusion::{Figure, Finding, LockoutFinding, Reason};
+use super::evidence::Pauses;
 use super::observations::{Attempt, Observations};
 use super::posterior::Posterior;
 use crate::infer::Decision;
@@ -30,7 +30,7 @@ pub(super) fn lockout(
             experiment: "a single request at growing intervals after a refusal".into(),
         };
     }
-    if is_limit(posterior.pauses) {
+    if posterior.pauses == Pauses::Limit {
         return Finding::Known {
             value: LockoutFinding::None,
             confidence: 0.95,

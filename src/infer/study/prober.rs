@@ -101,8 +101,8 @@ pub struct Prober {
     pieces: VecDeque<flow::Part>,
     /// Nobody sends before this: what refusals asked for.
     paused_until: Moment,
-    /// The latest refusal that nothing admitted has followed yet, and the first of them.
-    refused: Option<(Moment, Moment)>,
+    /// When the latest refusal came that nothing admitted has followed yet.
+    refused: Option<Moment>,
     /// The party that is compared with the first, and how often it was.
     pair: (usize, usize),
     doing: &'static str,

@@ -69,9 +69,12 @@ impl Prober {
                         self.step = Step::Settle { until: now + PATIENCE };
                         continue;
                     };
-                    let gap = Duration::from_secs_f64(1.0 / part.piece.rate);
-                    self.step = Step::Sending { left: part.piece.count, gap };
-                    return send(&part, self.doing);
+                    // The budget binds whatever an experiment would like.
+                    let rate = part.piece.rate.min(self.assignment.budget.rate);
+                    let gap = Duration::from_secs_f64(1.0 / rate);
+                    let Part { party, piece: Piece { count, .. } } = part;
+                    self.step = Step::Sending { left: count, gap };
+                    return Order::Send { party, rate, count, why: self.doing };
                 }
                 Step::Sending { .. } | Step::Asked { .. } => return Order::WakeAt(Moment::NEVER),
                 Step::Settle { until } => {
@@ -88,8 +91,8 @@ impl Prober {
                     }
                     self.doing = "asking whether the pause is over";
                     self.step = Step::Asked { nth, attempt: None };
-                    let piece = Piece { wait: 0.0, rate: 1.0, count: 1 };
-                    return send(&Part { party: 0, piece }, self.doing);
+                    let rate = self.assignment.budget.rate.min(1.0);
+                    return Order::Send { party: 0, rate, count: 1, why: self.doing };
                 }
                 Step::Rest { until } if now < until => return Order::WakeAt(until),
                 Step::Rest { .. } => self.step = Step::Choose,
@@ -123,27 +126,23 @@ impl Prober {
         if running {
             if answer.decision == Decision::Refused {
                 self.pieces.clear();
-                self.refused = Some((answer.at, answer.at));
+                self.refused = Some(answer.at);
                 self.step = Step::Settle { until: answer.at + PATIENCE };
             }
             return;
         }
         match self.step {
-            Step::Settle { until } => {
-                if answer.decision == Decision::Refused {
-                    let first = self.refused.map_or(answer.at, |(_, first)| first);
-                    self.refused = Some((answer.at, first));
-                }
-                self.step = Step::Settle { until };
+            Step::Settle { .. } if answer.decision == Decision::Refused => {
+                self.refused = Some(answer.at);
             }
             Step::Asked { nth, attempt: Some(asked) } if asked == attempt => {
-                if answer.decision == Decision::Refused {
-                    let first = self.refused.map_or(answer.at, |(_, first)| first);
-                    self.refused = Some((answer.at, first));
-                    self.step = self.ask(nth + 1);
-                } else {
+                if answer.decision == Decision::Admitted {
                     self.refused = None;
                     self.step = Step::Settle { until: answer.at + PATIENCE };
+                } else {
+                    // Refused, or nothing tells: asked again, later.
+                    self.refused = Some(answer.at);
+                    self.step = self.ask(nth + 1);
                 }
             }
             _ => {}
@@ -162,7 +161,7 @@ impl Prober {
 
     /// When to ask for the `nth` time.
     fn ask(&self, nth: usize) -> Step {
-        let (latest, _) = self.refused.unwrap_or_default();
+        let latest = self.refused.unwrap_or_default();
         let at = if self.paused_until > latest {
             self.paused_until
         } else {
@@ -352,8 +351,4 @@ impl Prober {
             self.milestones.push(Milestone { known, requests, after: now.since(self.began) });
         }
     }
-}
-
-fn send(part: &Part, why: &'static str) -> Order {
-    Order::Send { party: part.party, rate: part.piece.rate, count: part.piece.count, why }
 }
