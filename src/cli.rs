@@ -2,38 +2,26 @@
 //!
 //! Definition and parsing only. It must not know what a command does; `main` dispatches.
 
+mod exit;
 mod infer;
 mod probe;
 mod report;
+mod run;
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use self::exit::EXIT_CODES;
+pub use self::exit::{EXIT_FAILURE, EXIT_OK, EXIT_STOPPED, EXIT_THRESHOLDS, EXIT_USAGE};
 
 pub use infer::{InferArgs, InferFormat, InputFormat};
 pub use probe::ProbeArgs;
 pub use report::ReportArgs;
+pub use run::RunArgs;
 
 use crate::config::{FileSource, Override, Sources};
 use crate::model::{HumanDuration, Rate};
-
-/// Exit code: it did what was asked.
-pub const EXIT_OK: u8 = 0;
-/// Exit code: it failed while running.
-pub const EXIT_FAILURE: u8 = 1;
-/// Exit code: the run came to its end and did not keep all of its thresholds. It is that of k6.
-pub const EXIT_THRESHOLDS: u8 = 99;
-/// Exit code: the command line, the configuration or a file to read is wrong; nothing was sent.
-pub const EXIT_USAGE: u8 = 2;
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  it did what was asked: stopped by a signal and drained, sent what it was told to, all valid
-  1  it failed while running: an address in use, a panic in a task
-  2  the command line, the configuration or a file to read is wrong; nothing was sent
-  99 a run with --for or --count did not keep all of its thresholds; a probe with --baseline found
-     that the limit has changed
-";
 
 const ENVIRONMENT: &str = "\
 Environment:
@@ -247,40 +235,6 @@ pub enum FormatArg {
     Json,
 }
 
-/// `plimsoll run`.
-#[derive(Args, Clone, Debug, Default)]
-#[command(group(ArgGroup::new("end").args(["run_for", "count"]).multiple(true)))]
-pub struct RunArgs {
-    #[allow(missing_docs)]
-    #[command(flatten)]
-    pub config: ConfigArgs,
-    #[allow(missing_docs)]
-    #[command(flatten)]
-    pub web: WebArgs,
-    #[allow(missing_docs)]
-    #[command(flatten)]
-    pub log: LogArgs,
-    /// Stop sending after this long, drain and exit: 90s, 10m, 24h
-    #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
-    pub run_for: Option<HumanDuration>,
-    /// Stop sending after this many requests over all streams, resends included, drain and exit
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub count: Option<u64>,
-    /// What the figures of a run with --for or --count must keep, instead of the configuration's
-    /// run.thresholds; may be repeated: 'throttled_ratio<0.002', 'response_p99<500ms', 'goodput>95/s'
-    #[arg(long = "threshold", value_name = "EXPRESSION", requires = "end")]
-    pub thresholds: Vec<String>,
-    /// Write the summary of a run with --for or --count to this file, as JSON
-    #[arg(long = "summary.json", value_name = "FILE", requires = "end")]
-    pub summary_json: Option<PathBuf>,
-    /// Write its thresholds to this file, as JUnit test cases
-    #[arg(long = "summary.junit", value_name = "FILE", requires = "end")]
-    pub summary_junit: Option<PathBuf>,
-    /// After --for or --count, keep serving metrics until a signal comes
-    #[arg(long)]
-    pub linger: bool,
-}
-
 /// `plimsoll simulate`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SimulateArgs {
@@ -372,25 +326,6 @@ impl LogArgs {
     }
 }
 
-impl RunArgs {
-    /// The layers of configuration, for [`crate::config::load`].
-    #[must_use]
-    pub fn sources(&self, env: Vec<(String, String)>) -> Sources {
-        let mut overrides = self.log.overrides();
-        let listen = self.web.web_listen_address.as_ref();
-        overrides.extend(listen.map(|a| set("--web.listen-address", "web.listen_address", a)));
-        let file = self.web.web_config_file.as_ref().map(|f| f.display());
-        overrides.extend(file.map(|f| set("--web.config.file", "web.config_file", f)));
-        if self.web.web_enable_lifecycle {
-            overrides.push(set("--web.enable-lifecycle", "web.enable_lifecycle", true));
-        }
-        if !self.thresholds.is_empty() {
-            overrides.push(set("--threshold", "run.thresholds", self.thresholds.join(",")));
-        }
-        self.config.sources(env, overrides)
-    }
-}
-
 impl DemoArgs {
     /// What the flags say over the demo's own configuration.
     #[must_use]
@@ -414,67 +349,4 @@ impl SimulateArgs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    fn parse(line: &str) -> Result<Command, clap::Error> {
-        Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command)
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn flags_become_the_highest_layer() {
-        let line = "plimsoll run --config.file a.toml --config.file b.yaml \
-                    --web.listen-address [::]:9 --web.config.file w.yml --web.enable-lifecycle --log.level debug \
-                    --log.format json --for 90s --count 5 --linger";
-        let Ok(Command::Run(args)) = parse(line) else { panic!("parses") };
-        let sources = args.sources(Vec::new());
-        assert_eq!(sources.files.len(), 2);
-        let set: Vec<(&str, &str)> =
-            sources.overrides.iter().map(|o| (&*o.key, &*o.value)).collect();
-        let expected = [
-            ("log.level", "debug"),
-            ("log.format", "json"),
-            ("web.listen_address", "[::]:9"),
-            ("web.config_file", "w.yml"),
-            ("web.enable_lifecycle", "true"),
-        ];
-        assert_eq!(set, expected);
-        assert_eq!(args.run_for, "90s".parse().ok());
-        assert_eq!((args.count, args.linger), (Some(5), true));
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_a_usage_error() {
-        for line in [
-            "plimsoll",
-            "plimsoll run --for 0s",
-            "plimsoll run --for 90",
-            "plimsoll run --count 0",
-            "plimsoll run --threshold goodput>95/s",
-            "plimsoll run --summary.json a.json",
-            "plimsoll run --log.level loud",
-            "plimsoll demo --rate fast",
-            "plimsoll check",
-            "plimsoll check --print-schema a.toml",
-            "plimsoll completions",
-        ] {
-            let error = parse(line).map(|_| ()).expect_err(line);
-            assert_eq!(error.exit_code(), i32::from(EXIT_USAGE), "{line}");
-        }
-    }
-
-    #[test]
-    fn every_command_explains_itself_and_its_exit_codes() {
-        for command in Cli::command().get_subcommands_mut() {
-            let help = command.render_long_help().to_string();
-            assert!(help.contains("Examples:"), "{help}");
-            assert!(command.get_name() == "completions" || help.contains("Exit codes:"), "{help}");
-        }
-    }
-}
+mod tests;

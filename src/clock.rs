@@ -1,5 +1,7 @@
 //! The process's clock: the one place where time is read.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::model::{Moment, WallOffset};
@@ -36,10 +38,13 @@ impl Clock {
     }
 }
 
-/// Nanoseconds since the Unix epoch.
+/// Nanoseconds since the Unix epoch. Through the C library, as log lines and spans take theirs: whoever gives this
+/// process a wall clock of its own gives it one, and not two.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
 pub fn unix_nanos() -> i64 {
-    i64::try_from(nanos(ClockId::Realtime)).unwrap_or(i64::MAX)
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// Nanoseconds since the machine started, its sleep included. Nobody steps this clock.
@@ -51,7 +56,7 @@ pub fn boot_nanos() -> u64 {
 /// Seconds since the Unix epoch.
 #[must_use]
 pub fn unix_seconds() -> f64 {
-    nanos(ClockId::Realtime) as f64 / 1e9
+    unix_nanos() as f64 / 1e9
 }
 
 fn nanos(clock: ClockId) -> u64 {

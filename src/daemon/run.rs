@@ -8,11 +8,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::summary;
 use super::{Daemon, Loader, Look, Start, StartError, background_runtime, start_logs};
-use crate::cli::{EXIT_FAILURE, EXIT_THRESHOLDS, EXIT_USAGE, RunArgs};
+use crate::cli::{EXIT_FAILURE, EXIT_STOPPED, EXIT_THRESHOLDS, EXIT_USAGE, RunArgs};
 use crate::config::{self, Problems};
 use crate::model::Status;
 use crate::telemetry::LogError;
-use crate::verdict::Figures;
+use crate::verdict::{Figures, Verdict};
 
 /// For the flush of spans and of log lines at the exit. With the grace period it has to fit into
 /// the time that a supervisor gives: 30 s by default in Kubernetes.
@@ -39,6 +39,9 @@ pub enum RunError {
     /// The run came to its end and did not keep all of its thresholds.
     #[error("{0} of {1} thresholds not kept")]
     Thresholds(usize, usize),
+    /// Somebody ended a run that had an end of its own.
+    #[error("stopped before its end: the summary is of what there was until then")]
+    Stopped,
 }
 
 impl RunError {
@@ -51,6 +54,7 @@ impl RunError {
                 StartError::Outfit(_) | StartError::Environment(_) | StartError::Web(_),
             ) => EXIT_USAGE,
             Self::Thresholds(..) => EXIT_THRESHOLDS,
+            Self::Stopped => EXIT_STOPPED,
             _ => EXIT_FAILURE,
         }
     }
@@ -73,7 +77,7 @@ pub fn run(args: &RunArgs, env: Vec<(String, String)>) -> Result<(), RunError> {
     let grace = settings.grace_period;
     let judged = args.run_for.is_some() || args.count.is_some();
     let thresholds = settings.thresholds.clone();
-    let mut broken = 0;
+    let mut verdict = None;
     // The send loop has a thread and a runtime of its own; this one serves scrapes and signals.
     let runtime = background_runtime()?;
     let result = runtime.block_on(async {
@@ -84,7 +88,10 @@ pub fn run(args: &RunArgs, env: Vec<(String, String)>) -> Result<(), RunError> {
         let mut daemon = Daemon::start(start).await?;
         tracing::info!(address = %daemon.address(), "serving metrics, health and status");
         let life = Life { run_for: args.run_for.map(|d| d.0), grace, linger: args.linger };
-        let judge = |figures| summary::tell(args, figures, &thresholds).map(|n| broken = n);
+        let judge = |figures, whole| {
+            let verdict = verdict.insert(Verdict::new(figures, whole, &thresholds));
+            summary::tell(args, verdict)
+        };
         life.live(&mut daemon, &mut signals, judge).await
     });
     runtime.shutdown_background();
@@ -93,10 +100,14 @@ pub fn run(args: &RunArgs, env: Vec<(String, String)>) -> Result<(), RunError> {
     }
     logs.flush(FLUSH);
     result?;
-    if broken > 0 {
-        return Err(RunError::Thresholds(broken, thresholds.len()));
+    match verdict {
+        // As with k6: that it was stopped says more than what it kept or did not keep until then.
+        Some(verdict) if !verdict.is_whole() => Err(RunError::Stopped),
+        Some(verdict) if verdict.broken() > 0 => {
+            Err(RunError::Thresholds(verdict.broken(), thresholds.len()))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// When a daemon ends.
@@ -165,16 +176,16 @@ impl Stop {
 
 impl Life {
     /// Lives to the end: returns the last snapshot. `judge` is given the figures of a run that is judged, as
-    /// soon as it is over.
+    /// soon as it is over, and whether it came to its end by itself.
     pub(crate) async fn live(
         self,
         daemon: &mut Daemon,
         signals: &mut Signals,
-        judge: impl FnOnce(Figures) -> io::Result<()>,
+        judge: impl FnOnce(Figures, bool) -> io::Result<()>,
     ) -> Result<Status, RunError> {
-        let asked = self.until_draining(daemon, signals).await;
-        let (status, asked) = self.drain(daemon, &mut signals.stop, asked).await?;
-        let judged = daemon.figures.take().map_or(Ok(()), judge);
+        let stopped = self.until_draining(daemon, signals).await;
+        let (status, asked) = self.drain(daemon, &mut signals.stop, stopped).await?;
+        let judged = daemon.figures.take().map_or(Ok(()), |figures| judge(figures, !stopped));
         if self.linger && !asked {
             tracing::info!("the run is over; metrics stay up until a signal comes");
             tokio::select! {

@@ -86,7 +86,7 @@ pub fn run(args: &DemoArgs) -> Result<(), DemoError> {
         let mut report = Report::new(rate, limit, moving);
         let watching = tokio::spawn(watch(daemon.watcher(), report.clone()));
         let life = Life { run_for: args.run_for.map(|d| d.0), grace, linger: false };
-        let status = life.live(&mut daemon, &mut signals, |_| Ok(())).await?;
+        let status = life.live(&mut daemon, &mut signals, |_, _| Ok(())).await?;
         watching.abort();
         let lines = report.summary(&status);
         logs.flush(FLUSH);

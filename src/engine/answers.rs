@@ -113,8 +113,10 @@ impl Engine {
             self.throttled(gate, &refusal, now);
             return false;
         }
-        let accepted = answer.verdict == Verdict::Accepted;
-        let opened = self.gates.ended(gate, attempt, accepted, now, delay, &mut self.outbox);
+        // A final word about the message says that the limit let the request pass. A 401 does not: who asks may be
+        // looked at before how often; nor does a failure.
+        let admitted = matches!(answer.verdict, Verdict::Accepted | Verdict::Rejected);
+        let opened = self.gates.ended(gate, attempt, admitted, now, delay, &mut self.outbox);
         if let (Some(held), Some(pace)) = (opened, self.gates.pace_mut(gate)) {
             pace.opened(held, now);
         }

@@ -282,13 +282,13 @@ impl GateTable {
         &mut self,
         id: GateId,
         attempt: AttemptId,
-        accepted: bool,
+        admitted: bool,
         now: Moment,
         delay: Duration,
         outbox: &mut Outbox,
     ) -> Option<Duration> {
         let entry = self.get_mut(id)?;
-        let held = entry.gate.ended(attempt, accepted, now, delay)?;
+        let held = entry.gate.ended(attempt, admitted, now, delay)?;
         entry.held += held;
         outbox.push_back(Output::Event(Event::Gate(id, GateChange::Opened { held })));
         Some(held)

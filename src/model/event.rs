@@ -97,7 +97,7 @@ pub enum GateChange {
         until: Moment,
         /// What the refusal advised.
         advice: Advice,
-        /// Epochs in a row without an accepted resume, this one included.
+        /// Epochs in a row without an admitted resume, this one included.
         level: u32,
         /// The pause is longer than the configured maximum: an operator should know.
         long: bool,
@@ -108,7 +108,7 @@ pub enum GateChange {
     Remembered {
         /// Nobody in the scope sends before this.
         until: Moment,
-        /// Epochs in a row without an accepted resume.
+        /// Epochs in a row without an admitted resume.
         level: u32,
         /// The pause was longer than the configured maximum.
         long: bool,
@@ -122,7 +122,7 @@ pub enum GateChange {
     },
     /// The pause is over; one request asks whether traffic may resume.
     HalfOpen,
-    /// The resume request was accepted: traffic flows, the epoch is over.
+    /// The resume request was admitted: traffic flows, the epoch is over.
     Opened {
         /// How long the gate held traffic back.
         held: Duration,

@@ -164,7 +164,7 @@ pub struct GateStatus {
     pub until: Option<f64>,
     /// The pause is longer than the configured maximum.
     pub long: bool,
-    /// Epochs in a row without an accepted resume.
+    /// Epochs in a row without an admitted resume.
     pub level: u32,
     /// Epochs since the start.
     pub epochs: u64,

@@ -1,9 +1,9 @@
 //! The gate: the pause that a throttle puts on everybody in a scope.
 //!
-//! An **epoch** runs from the throttle that closes the gate to the accepted resume request. Every
+//! An **epoch** runs from the throttle that closes the gate to the admitted resume request. Every
 //! request that was in flight when the gate closed may be refused as well; such stragglers may
 //! make the pause longer but never raise the backoff level again, because they are the same
-//! piece of news. When the pause is over, one request (the resume) asks; only if it is accepted does
+//! piece of news. When the pause is over, one request (the resume) asks; only if it is admitted does
 //! traffic flow. A refused resume is fresh news: the next epoch.
 
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub enum Pause {
 #[derive(Clone, Debug)]
 pub struct Gate {
     state: State,
-    /// Epochs in a row without an accepted resume.
+    /// Epochs in a row without an admitted resume.
     level: u32,
     /// The length of the latest pause, for decorrelated jitter.
     last_pause: Duration,
@@ -212,13 +212,13 @@ impl Gate {
         self.state = State::HalfOpen { resume: attempt, until: self.until() };
     }
 
-    /// An attempt ended other than throttled. If it is the resume, the gate opens when it was
-    /// `accepted`; otherwise nothing is known, and another resume is due after `delay`. Returns how
-    /// long traffic was held when this opened the gate.
+    /// An attempt ended other than throttled. If it is the resume, the gate opens when the limit had
+    /// `admitted` it, whatever the API thought of the message; otherwise nothing is known, and another
+    /// resume is due after `delay`. Returns how long traffic was held when this opened the gate.
     pub fn ended(
         &mut self,
         attempt: AttemptId,
-        accepted: bool,
+        admitted: bool,
         now: Moment,
         delay: Duration,
     ) -> Option<Duration> {
@@ -226,14 +226,14 @@ impl Gate {
         if resume != attempt {
             return None;
         }
-        if accepted && now >= until {
+        if admitted && now >= until {
             self.silence.accepted();
             self.state = State::Open;
             self.level = 0;
             self.long = false;
             return Some(now.since(self.closed_at));
         }
-        let until = if accepted { until } else { until.max(now + delay) };
+        let until = if admitted { until } else { until.max(now + delay) };
         self.state = State::Closed { until };
         None
     }
@@ -303,7 +303,7 @@ impl Gate {
         }
     }
 
-    /// Epochs in a row without an accepted resume.
+    /// Epochs in a row without an admitted resume.
     #[must_use]
     pub const fn level(&self) -> u32 {
         self.level

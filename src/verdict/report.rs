@@ -24,6 +24,7 @@ pub struct Judged {
 #[derive(Clone, Debug)]
 pub struct Verdict {
     figures: Figures,
+    whole: bool,
     thresholds: Vec<Judged>,
 }
 
@@ -33,16 +34,22 @@ const QUANTITIES: [Quantity; 4] =
     [Quantity::Response, Quantity::Service, Quantity::Lateness, Quantity::Delivery];
 
 impl Verdict {
-    /// Holds figures against thresholds.
+    /// Holds figures against thresholds. `whole`: the run came to its end, and was not stopped before.
     #[must_use]
-    pub fn new(figures: Figures, thresholds: &[Threshold]) -> Self {
+    pub fn new(figures: Figures, whole: bool, thresholds: &[Threshold]) -> Self {
         let judge = |threshold: &Threshold| {
             let figure = figures.of(threshold.measure);
             let kept = figure.is_some_and(|f| threshold.comparison.holds(f, threshold.value));
             Judged { threshold: threshold.clone(), figure, kept }
         };
         let thresholds = thresholds.iter().map(judge).collect();
-        Self { figures, thresholds }
+        Self { figures, whole, thresholds }
+    }
+
+    /// Whether the run came to its end.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// The thresholds, in their order.
@@ -69,7 +76,8 @@ impl Verdict {
             Outcome::ALL.iter().map(|o| format!("{} {o}", figures.outcome(*o))).collect();
         let (goodput, rate) = (show(Measure::Goodput), show(Measure::SentRate));
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "run of {:.1}s", figures.length.as_secs_f64());
+        let stopped = if self.whole { "" } else { ", stopped before its end" };
+        let _ = writeln!(out, "run of {:.1}s{stopped}", figures.length.as_secs_f64());
         let _ = writeln!(
             out,
             "  messages  {} ended, {} delivered",
@@ -132,11 +140,12 @@ impl Verdict {
             "goodput": figures.of(Measure::Goodput),
             "durations_seconds": durations,
             "thresholds": thresholds,
-            "passed": self.broken() == 0,
+            "stopped": !self.whole,
+            "passed": self.whole && self.broken() == 0,
         })
     }
 
-    /// For continuous integration: a test case for each threshold.
+    /// For continuous integration: a test case for each threshold, and an error for a run that was stopped.
     ///
     /// # Errors
     /// Never, unless a threshold's text cannot be written as XML.
@@ -151,6 +160,13 @@ impl Verdict {
             let mut case = TestCase::new(judged.threshold.to_string(), status);
             case.set_classname("plimsoll");
             case.set_system_out(judged.shown());
+            suite.add_test_case(case);
+        }
+        if !self.whole {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_message("stopped before its end");
+            let mut case = TestCase::new("run", status);
+            case.set_classname("plimsoll");
             suite.add_test_case(case);
         }
         suite.set_time(self.figures.length);
@@ -182,7 +198,7 @@ mod tests {
         };
         let thresholds: Vec<_> =
             thresholds.iter().map(|text| text.parse().expect("a threshold")).collect();
-        Verdict::new(figures, &thresholds)
+        Verdict::new(figures, true, &thresholds)
     }
 
     #[test]
@@ -208,5 +224,20 @@ mod tests {
         let junit = verdict.to_junit().expect("XML");
         assert!(junit.contains(r#"tests="6""#) && junit.contains(r#"failures="3""#), "{junit}");
         assert!(junit.contains("goodput&gt;99/s"), "{junit}");
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_passes_nothing_and_says_so() {
+        let whole = verdict(&["goodput>95/s"]);
+        let stopped = Verdict { whole: false, ..whole.clone() };
+        assert_eq!((whole.broken(), stopped.broken()), (0, 0));
+        for (verdict, is_whole) in [(&whole, true), (&stopped, false)] {
+            assert_eq!(verdict.to_text().contains("run of 10.0s, stopped before its end"), !is_whole);
+            let json = verdict.to_json();
+            assert_eq!((&json["passed"], &json["stopped"]), (&json!(is_whole), &json!(!is_whole)));
+            let junit = verdict.to_junit().expect("XML");
+            let errors = format!(r#"errors="{}""#, u8::from(!is_whole));
+            assert!(junit.contains(&errors) && junit.contains(r#"failures="0""#), "{junit}");
+        }
     }
 }

@@ -6,8 +6,10 @@
 
 mod checker;
 mod coverage;
+mod days;
 mod envelope;
 mod pacing;
+mod resume;
 mod run;
 mod scenario;
 mod stream;
@@ -56,11 +58,4 @@ fn a_seed_replays_to_the_last_event() {
         assert!(first.len() > 1_000, "seed {seed} is too quiet to prove anything");
         assert_eq!(first, second, "seed {seed}");
     }
-}
-
-#[test]
-fn a_day_of_traffic_adds_up() {
-    let scenario = Scenario::a_day();
-    let coverage = run(&scenario).expect("a day keeps every invariant");
-    assert!(coverage.sent > 400_000, "{coverage:?}");
 }

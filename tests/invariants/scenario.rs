@@ -42,7 +42,7 @@ pub(crate) fn at(seconds: f64) -> Moment {
     Moment::ZERO + Duration::from_secs_f64(seconds)
 }
 
-fn ms(milliseconds: u64) -> Duration {
+pub(crate) fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
@@ -201,7 +201,7 @@ fn random_layer(rng: &mut StdRng) -> Layer {
     drawn
 }
 
-fn layer(kind: Kind, lockout: Lockout, scope: Scope) -> Layer {
+pub(crate) fn layer(kind: Kind, lockout: Lockout, scope: Scope) -> Layer {
     Layer {
         name: "limit".into(),
         scope,
@@ -254,7 +254,7 @@ fn share_scope_within_domains(plan: &mut Plan, rng: &mut StdRng) {
     }
 }
 
-fn stream(name: &str, credential: u32, rate: Rate, rng: &mut StdRng) -> StreamPlan {
+pub(crate) fn stream(name: &str, credential: u32, rate: Rate, rng: &mut StdRng) -> StreamPlan {
     let route = *["POST /m", "POST /n"].choose(rng).expect("not empty");
     StreamPlan {
         name: name.into(),
@@ -309,7 +309,7 @@ fn policy(rng: &mut StdRng) -> PolicySettings {
     }
 }
 
-fn credential(id: u32, fetched: bool) -> CredentialPlan {
+pub(crate) fn credential(id: u32, fetched: bool) -> CredentialPlan {
     let backoff = BackoffSettings { base: ms(200), cap: ms(5_000), jitter: Jitter::Full };
     let login_host: Arc<str> = "login.example.com".into();
     CredentialPlan {

@@ -101,3 +101,30 @@ fn a_run_is_held_against_its_thresholds() {
     assert_eq!(code, Some(2), "{log}");
     assert!(log.contains("run.thresholds[0]: its value is not a rate"), "{log}");
 }
+
+#[test]
+fn a_run_that_is_stopped_before_its_end_says_what_there_was_and_has_a_code_of_its_own() {
+    let world = World::new();
+    let api = world.api("");
+    let thresholds = "[run]\nthresholds = [\"failed<1\", \"accepted>=100000\"]\n";
+    let config = sending_to(&api.url) + thresholds + &stream("s", "100/s");
+    let files = ["--summary.json", "part.json", "--summary.junit", "part.xml"];
+    for (signal, end) in [("TERM", ["--for", "1h"]), ("INT", ["--count", "100000"])] {
+        let mut daemon = world.daemon(&config, &[&end[..], &files[..]].concat());
+        let before = api.all("accepted");
+        until("traffic", || api.all("accepted") > before + 20);
+        daemon.process.signal(signal);
+        // Also where thresholds are not kept, as with k6.
+        assert_eq!(daemon.process.wait(Duration::from_secs(10)).code(), Some(105), "{signal}");
+        let log = daemon.process.log();
+        assert!(log.contains("s, stopped before its end\n"), "{log}");
+        assert!(log.contains("✓ failed<1") && log.contains("✗ accepted>=100000"), "{log}");
+        let read = |name: &str| std::fs::read_to_string(world.path().join(name)).expect(name);
+        let summary: serde_json::Value = serde_json::from_str(&read("part.json")).expect("JSON");
+        assert_eq!((&summary["stopped"], &summary["passed"]), (&true.into(), &false.into()));
+        let told = summary["attempts"]["outcomes"]["accepted"].as_u64();
+        assert_eq!(told, Some(api.all("accepted") - before), "the drain is part of it");
+        let junit = read("part.xml");
+        assert!(junit.contains("errors=\"1\"") && junit.contains("failures=\"1\""), "{junit}");
+    }
+}

@@ -30,6 +30,24 @@ fn redirects_are_not_followed() {
 }
 
 #[test]
+fn a_message_that_is_refused_for_its_own_sake_opens_the_gate_all_the_same() {
+    let world = World::new();
+    // The limit lets them pass, and the API has no use for any of these messages.
+    let api = Scripted::start(|n, _| match n {
+        5 => Reply::Status(429, "retry-after: 1\r\n".to_owned()),
+        _ => Reply::Status(400, String::new()),
+    });
+    let config = sending_to(&api.url) + NO_JITTER + &stream("s", "50/s");
+    let daemon = world.daemon(&config, &[]);
+    until("the refusal", || daemon.sum("plimsoll_gate_epochs_total", &[]) == 1.0);
+    let before = api.count();
+    until("traffic after the pause", || api.count() > before + 50);
+    assert_eq!(only_gate(&daemon)["state"], "open");
+    assert_eq!(daemon.sum("plimsoll_gate_violations_total", &[]), 0.0);
+    daemon.scrape().adds_up();
+}
+
+#[test]
 fn unavailable_with_advice_holds_every_stream_for_as_long_as_it_says() {
     let world = World::new();
     let advised = "retry-after: 2\r\n".to_owned();

@@ -1,8 +1,11 @@
 //! Canaries: every kind of secret at once, each used, and then everything that the program says or writes is
 //! searched for them.
 
+mod probe;
+
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +122,23 @@ fn get(daemon: &Daemon, path: &str, accept: &str) -> String {
     format!("{:?}{}", answer.headers, answer.body)
 }
 
+/// Listens to events until each of these has come.
+fn listen(daemon: &Daemon, wanted: &[&str]) -> String {
+    let address = daemon.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let alice = BASE64_STANDARD.encode(format!("alice:{WEB}"));
+    let head = "GET /api/v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Basic ";
+    stream.write_all(format!("{head}{alice}\r\n\r\n").as_bytes()).expect("it reads");
+    let mut told = String::new();
+    until("events", || {
+        let mut some = [0; 4_096];
+        let n = stream.read(&mut some).expect("it tells");
+        told.push_str(&String::from_utf8_lossy(&some[..n]));
+        wanted.iter().all(|event| told.contains(event))
+    });
+    told
+}
+
 #[test]
 fn no_canary_sings() {
     let world = World::new();
@@ -171,6 +191,8 @@ fn no_canary_sings() {
     {
         canaries.sing_not_in(path, &get(&daemon, path, "*/*"));
     }
+    let told = listen(&daemon, &["event: status", "event: gate"]);
+    canaries.sing_not_in("/api/v1/events", &told);
     let open = get(&daemon, "/metrics", "application/openmetrics-text; version=1.0.0");
     canaries.sing_not_in("OpenMetrics", &open);
     // The bundle, by the command that makes it.

@@ -15,6 +15,7 @@ mod world;
 mod answers;
 mod canary;
 mod certificates;
+mod clock;
 mod faults;
 mod names;
 mod proxy;

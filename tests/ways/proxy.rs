@@ -1,9 +1,9 @@
-//! Through tinyproxy.
+//! Through tinyproxy, in the clear and over TLS.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::certificates::Authority;
+use crate::certificates::{Authority, Files};
 use crate::scripted::{Reply, Scripted};
 use crate::support::process::{Process, free_ports, wait_for, write_file};
 use crate::tls::Nginx;
@@ -34,11 +34,42 @@ impl Proxy {
 
     /// The keys of a connection through it.
     fn keys(&self) -> String {
-        format!(
-            "[connections.default]\nproxy_url = \"http://127.0.0.1:{}\"\n\
-             proxy_user = \"plimsoll\"\nproxy_password_file = \"proxy.password\"\n",
-            self.port
-        )
+        keys("http", self.port)
+    }
+}
+
+fn keys(scheme: &str, port: u16) -> String {
+    format!(
+        "[connections.default]\nproxy_url = \"{scheme}://127.0.0.1:{port}\"\n\
+         proxy_user = \"plimsoll\"\nproxy_password_file = \"proxy.password\"\n"
+    )
+}
+
+/// stunnel in front of a proxy: what arrives is decrypted and handed on.
+struct Tunnel {
+    process: Process,
+    port: u16,
+}
+
+impl Tunnel {
+    fn start(directory: &Path, to: &Proxy, server: &Files) -> Self {
+        let [port] = free_ports();
+        let (cert, key) = (server.cert.display(), server.key.display());
+        let text = format!(
+            "foreground = yes\npid =\ndebug = info\nsyslog = no\n[proxy]\naccept = 127.0.0.1:{port}\n\
+             connect = 127.0.0.1:{}\ncert = {cert}\nkey = {key}\n",
+            to.port
+        );
+        let configuration = write_file(directory, "stunnel.conf", &text);
+        let mut command = Command::new("stunnel");
+        let process = Process::spawn(
+            "stunnel",
+            command.arg(configuration),
+            &directory.join("stunnel.log"),
+        );
+        let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
+        assert!(wait_for(SOON, listens).is_some(), "{}", process.log());
+        Self { process, port }
     }
 }
 
@@ -160,4 +191,43 @@ fn the_environment_names_a_proxy_too() {
         let shown = daemon.process.log() + &daemon.get("/config").body;
         assert!(!shown.contains("canary"), "{shown}");
     }
+}
+
+#[test]
+#[ignore = "needs the testbed; tests/run runs it"]
+fn a_proxy_is_spoken_to_over_tls_if_its_certificate_is_trusted() {
+    let world = World::new();
+    let proxy = Proxy::start(world.path());
+    world.write("proxy.password", PASSWORD);
+    let ca = Authority::new("private");
+    ca.file(world.path(), "ca.pem");
+    let server = ca.server(world.path(), "server", &["127.0.0.1"]);
+    let nginx = Nginx::start(world.path(), &server, "");
+    let tunnel = Tunnel::start(world.path(), &proxy, &server);
+    let plain = Scripted::start(|_, _| Reply::ok());
+    let keys = keys("https", tunnel.port);
+    let trusted = keys.clone() + "ca_file = \"ca.pem\"\nsystem_roots = false\n";
+
+    // A target without TLS is asked for through it; one with TLS is tunnelled, TLS in TLS.
+    let config = sending_to(&plain.url) + ONE_ATTEMPT + &trusted + &stream("s", "40/s");
+    let daemon = ended(&world, &config);
+    assert_eq!(accepted(&daemon), 10.0, "{}", daemon.process.log());
+    assert!(plain.seen().iter().all(|r| r.header("via").is_some()), "{:?}", plain.seen());
+    let config = sending_to(&nginx.url()) + ONE_ATTEMPT + &trusted + &stream("s", "40/s");
+    let daemon = ended(&world, &config);
+    assert_eq!(accepted(&daemon), 10.0, "{}", daemon.process.log());
+    assert!(nginx.visits().iter().all(|visit| visit.http() == "HTTP/2.0"), "{:?}", nginx.visits());
+    let log = proxy.process.log();
+    assert!(log.contains(&format!("CONNECT 127.0.0.1:{}", nginx.port)), "{log}");
+    let log = tunnel.process.log();
+    assert!(log.contains("TLSv1.3") && !log.contains("canary"), "{log}");
+    assert_eq!((plain.count(), nginx.visits().len()), (10, 10));
+
+    // Its authority is nobody's: neither the password nor a message leaves.
+    for url in [&plain.url, &nginx.url()] {
+        let config = sending_to(url) + ONE_ATTEMPT + &keys + &stream("s", "40/s");
+        let daemon = ended(&world, &config);
+        assert_eq!(daemon.sum("plimsoll_errors_total", &[("kind", "connect")]), 10.0, "{url}");
+    }
+    assert_eq!((plain.count(), nginx.visits().len()), (10, 10));
 }

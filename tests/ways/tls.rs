@@ -226,3 +226,41 @@ fn a_certificate_that_was_renewed_is_shown_without_a_restart_and_nothing_is_lost
     assert!(connections.len() >= 2, "{connections:?}");
     assert!(visits.iter().all(|visit| visit.verified() == "SUCCESS"));
 }
+
+#[test]
+#[ignore = "needs the testbed; tests/run runs it"]
+fn a_connection_of_http_2_that_has_come_of_age_ends_what_it_carries_and_the_next_takes_over() {
+    let world = World::new();
+    // Some fifteen requests are under way at any time.
+    let api = world.api("[latency]\ndistribution = \"constant\"\nmean = \"300ms\"\n");
+    let ca = Authority::new("private");
+    ca.file(world.path(), "ca.pem");
+    let server = ca.server(world.path(), "server", &["127.0.0.1"]);
+    let keys = format!(
+        "location = /messages {{ proxy_pass {}; proxy_http_version 1.1; }}",
+        api.url
+    );
+    let nginx = Nginx::start(world.path(), &server, &keys);
+    let config = sending_to(&nginx.url())
+        + "[connections.default]\nmax_age = \"1s\"\nca_file = \"ca.pem\"\n"
+        + &stream("s", "50/s");
+    let mut daemon = world.daemon(&config, &[]);
+    let connections = || {
+        let visits = nginx.visits();
+        let mut each: Vec<_> = visits.iter().map(|visit| visit.connection().to_owned()).collect();
+        each.sort();
+        each.dedup();
+        (each.len(), visits.len())
+    };
+    until("several generations", || connections().0 >= 5);
+    assert_eq!(daemon.process.terminate(Duration::from_secs(10)).code(), Some(0));
+    // Many to a connection, and a connection a second: that is what HTTP/2 and `max_age` are for.
+    let (each, requests) = connections();
+    assert!(requests >= 15 * (each - 1), "{requests} requests on {each} connections");
+    assert!(nginx.visits().iter().all(|visit| visit.http() == "HTTP/2.0"));
+    // Those that were under way when it was renewed have been answered: each message once.
+    assert_eq!(api.all("received"), requests as u64);
+    assert_eq!(api.all("accepted"), requests as u64);
+    let log = daemon.process.log();
+    assert!(!log.contains("requests fail"), "{log}");
+}

@@ -1,0 +1,135 @@
+//! Days in virtual time: what months in production are made of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll::engine::{Plan, StreamPlan};
+use plimsoll::limiter::{Kind, Lockout};
+use plimsoll::model::{Rate, Scope, SkipReason, WallOffset};
+use plimsoll::netem::{HintStyle, ServerSettings};
+use plimsoll::policy::{BackoffSettings, BreakerSettings, CapSettings, Jitter, Mode};
+use plimsoll::schedule::{Arrivals, ScheduleSettings, Timetable};
+
+use crate::coverage::Coverage;
+use crate::envelope::Script;
+use crate::run::run;
+use crate::scenario::{Scenario, at, layer, ms};
+
+const HOUR_S: f64 = 3_600.0;
+
+impl Coverage {
+    fn skipped_for(&self, reason: SkipReason) -> u64 {
+        self.skipped[reason.index()]
+    }
+}
+
+#[test]
+fn a_day_of_traffic_adds_up() {
+    let coverage = run(&Scenario::a_day()).expect("a day keeps every invariant");
+    assert!(coverage.sent > 400_000, "{coverage:?}");
+}
+
+/// A day from midnight on with everything that holds traffic back: caps for an hour and for the day, active hours, an
+/// operator's pauses, an API that fails now and then, a state file that is slow and at times cannot be written, and a
+/// wall clock that is stepped.
+fn a_day_held_back() -> Scenario {
+    let mut scenario = Scenario::a_day();
+    // 14 November 2023, 00:00 UTC.
+    let midnight = |hours: i64| {
+        WallOffset::observed((1_699_920_000 + hours * 3_600) * 1_000_000_000, at(0.0))
+    };
+    let safety = &mut scenario.plan.safety;
+    safety.recorded = true;
+    safety.caps = CapSettings { per_day: Some(220_000), ..CapSettings::default() };
+    safety.breaker = BreakerSettings {
+        failures: 2,
+        pause: BackoffSettings { base: ms(1_000), cap: ms(60_000), jitter: Jitter::Equal },
+    };
+    let hours = "daily 06:00-22:00".parse().expect("hours");
+    let day = &mut scenario.plan.streams[0];
+    day.safety.caps = CapSettings { per_hour: Some(15_000), ..CapSettings::default() };
+    day.safety.hours = Some(Arc::new(Timetable::new(vec![hours], "UTC").expect("a zone")));
+    let schedule = ScheduleSettings { rate: Rate::per_sec(1).expect("in bounds"), ..day.schedule };
+    let always = StreamPlan {
+        name: "always".into(),
+        schedule,
+        safety: Default::default(),
+        ..day.clone()
+    };
+    scenario.plan.streams.push(always);
+    scenario.server.server_error = 0.02;
+    let pause = |from: f64, length: f64, subject: Option<&str>| {
+        let subject = subject.map(Arc::from);
+        [(at(from * HOUR_S), subject.clone(), true), (at((from + length) * HOUR_S), subject, false)]
+    };
+    scenario.script = Script {
+        pauses: [pause(9.0, 0.5, Some("day")), pause(11.0, 0.25, None)].concat(),
+        wall: midnight(0),
+        steps: vec![(at(12.2 * HOUR_S), midnight(1)), (at(13.7 * HOUR_S), midnight(0))],
+        write_time: ms(30),
+        write_trouble: 0.01,
+    };
+    scenario
+}
+
+#[test]
+fn a_day_that_is_held_back_by_all_there_is_adds_up() {
+    let coverage = run(&a_day_held_back()).expect("a day keeps every invariant");
+    // The day's cap leaves 220,000 messages, and retries beside them.
+    assert!((200_000..260_000).contains(&coverage.sent), "{coverage:?}");
+    // Slots of "day": eight hours at night, half an hour and a quarter of pauses, four hours and more at a cap.
+    for (reason, least) in [
+        (SkipReason::OffHours, 100_000),
+        (SkipReason::Paused, 10_000),
+        (SkipReason::Capped, 50_000),
+        (SkipReason::CircuitOpen, 100),
+        (SkipReason::Unrecorded, 1),
+        (SkipReason::Gated, 100),
+        (SkipReason::Late, 100),
+    ] {
+        let skipped = coverage.skipped_for(reason);
+        assert!(skipped >= least, "{reason}: {skipped}: {coverage:?}");
+    }
+}
+
+/// Adaptive traffic beside some that is not, whose bursts use up what the learned limit leaves.
+fn vetoes(hints: HintStyle) -> Scenario {
+    let mut scenario = Scenario::a_day();
+    let plan = &mut scenario.plan;
+    let like = plan.streams[0].clone();
+    let stream = |name: &str, mode, arrivals, rate| StreamPlan {
+        name: name.into(),
+        mode,
+        schedule: ScheduleSettings {
+            rate: Rate::per_sec(rate).expect("in bounds"),
+            arrivals,
+            ..like.schedule
+        },
+        ..like.clone()
+    };
+    *plan = Plan {
+        streams: vec![
+            stream("adaptive", Mode::Adaptive, Arrivals::Uniform, 60),
+            stream("beside", Mode::Fixed, Arrivals::Poisson, 12),
+        ],
+        ..plan.clone()
+    };
+    let limit = Kind::SlidingLog { limit: 40, window: Duration::from_secs(1) };
+    scenario.server = ServerSettings {
+        layers: vec![layer(limit, Lockout::None, Scope::Undecided)],
+        hints,
+        ..scenario.server
+    };
+    scenario.stalls = Vec::new();
+    scenario.drain_at = at(600.0);
+    scenario
+}
+
+#[test]
+fn what_the_learned_limit_refuses_is_not_sent_and_is_accounted_for() {
+    for hints in [HintStyle::None, HintStyle::Honest] {
+        let coverage = run(&vetoes(hints)).expect("it keeps every invariant");
+        let vetoed = coverage.skipped_for(SkipReason::Vetoed);
+        assert!(vetoed > 100 && coverage.sent > 10_000, "{hints:?}: {coverage:?}");
+    }
+}
