@@ -18,8 +18,7 @@ fn flags_become_the_highest_layer() {
     let Ok(Command::Run(args)) = parse(line) else { panic!("parses") };
     let sources = args.sources(Vec::new());
     assert_eq!(sources.files.len(), 2);
-    let set: Vec<(&str, &str)> =
-        sources.overrides.iter().map(|o| (&*o.key, &*o.value)).collect();
+    let set: Vec<(&str, &str)> = sources.overrides.iter().map(|o| (&*o.key, &*o.value)).collect();
     let expected = [
         ("log.level", "debug"),
         ("log.format", "json"),

@@ -8,6 +8,7 @@ mod probing;
 mod reload;
 mod run;
 mod send_loop;
+mod start;
 mod state_file;
 mod state_format;
 mod state_keeper;
@@ -17,13 +18,10 @@ mod telemetry_setup;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use rand::RngExt;
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -34,68 +32,24 @@ pub use self::reload::{Loader, Look};
 pub(crate) use self::run::{Life, Signals, Stop, wait};
 pub use self::run::{RunError, run};
 pub(crate) use self::send_loop::{Command, Ending, LoopContext, SendLoop, Signs};
+pub use self::start::{Start, StartError};
+pub(crate) use self::start::{background_runtime, on_own_thread, seed};
+use self::start::{first_commands, keep_state, listen, start_telemetry};
 use self::state_keeper::Keeper;
 pub(crate) use self::telemetry_setup::{build_info, start_logs};
-use crate::clock::{self, Clock};
-use crate::config::{Settings, StateSettings, WebSettings};
+use crate::clock::Clock;
+use crate::config::Settings;
 use crate::engine::Engine;
-use crate::model::{Memory, Moment, Status, Subject};
-use crate::telemetry::{LogHandle, Observer, Telemetry, TelemetryError};
+use crate::model::{Moment, Status, Subject};
+use crate::telemetry::{LogHandle, Telemetry};
 use crate::verdict::{Figures, Tally};
-use crate::web::{self, Feed, Security, SecurityError};
+use crate::web::{self, Feed};
 
 /// Commands that may wait for the send loop. It takes them at every wake-up.
 const COMMANDS_MAX: usize = 64;
 
 /// How often connections are looked at, to renew those that have come of age.
 const RENEWAL: Duration = Duration::from_millis(500);
-
-/// Why the daemon could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Targets or credentials cannot be used in this environment; every problem.
-    #[error("{}", .0.join("\n"))]
-    Outfit(Vec<String>),
-    /// The web surface's address cannot be listened on.
-    #[error("cannot listen on {0}: {1}")]
-    Listen(SocketAddr, #[source] io::Error),
-    /// The attempt log cannot be opened.
-    #[error("attempt_log.path: cannot open {}: {source}", path.display())]
-    AttemptLog {
-        /// Where it should be.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// TLS and passwords of the web surface cannot be used.
-    #[error("web.config_file: {0}")]
-    Web(#[from] SecurityError),
-    /// Telemetry cannot be set up.
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
-    /// `OTEL_*` variables that cannot be used; every one.
-    #[error("{}", .0.join("\n"))]
-    Environment(Vec<String>),
-    /// A thread or runtime cannot be started.
-    #[error("cannot start a thread: {0}")]
-    Thread(#[from] io::Error),
-}
-
-/// What a start needs beyond the settings.
-pub struct Start {
-    /// The configuration to run.
-    pub settings: Settings,
-    /// How to read it anew; `None`: it cannot change.
-    pub loader: Option<Loader>,
-    /// The configuration's files as they were before it was read.
-    pub files: Look,
-    /// End the run after this many requests.
-    pub count: Option<u64>,
-    /// Whether there is to be a verdict on the run.
-    pub judged: bool,
-    /// Whose lost lines are to be counted.
-    pub logs: Option<LogHandle>,
-}
 
 /// A daemon that runs.
 pub struct Daemon {
@@ -319,19 +273,6 @@ impl Shared {
     }
 }
 
-/// The web surface's socket, its address, and who may see what is served there.
-async fn listen(settings: &WebSettings) -> Result<(TcpListener, SocketAddr, Security), StartError> {
-    let security = match &settings.config_file {
-        Some(file) => Security::load(file)?,
-        None => Security::default(),
-    };
-    let requested = settings.listen_address;
-    let listening = TcpListener::bind(requested).await;
-    let listener = listening.map_err(|e| StartError::Listen(requested, e))?;
-    let address = listener.local_addr()?;
-    Ok((listener, address, security))
-}
-
 /// Looks once in a while if connections have come of age, for as long as the daemon lives.
 #[expect(clippy::disallowed_methods, reason = "connections age in real time")]
 async fn renew_connections(shared: Weak<Shared>) {
@@ -346,101 +287,4 @@ async fn renew_connections(shared: Weak<Shared>) {
             return;
         }
     }
-}
-
-async fn start_telemetry(
-    settings: &Settings,
-    logs: Option<&LogHandle>,
-) -> Result<(Telemetry, Observer), StartError> {
-    let objectives = settings.objectives;
-    // On a thread of the background, whose standing the exporter's threads inherit.
-    let settings = settings.clone();
-    let starting = tokio::task::spawn_blocking(move || telemetry_setup::start(&settings));
-    let (telemetry, observer) = starting.await.map_err(io::Error::other)??;
-    telemetry.watch_runtime("background", tokio::runtime::Handle::current().metrics());
-    if let Some(logs) = logs {
-        telemetry.watch_logs(logs);
-    }
-    telemetry.objectives(objectives);
-    telemetry.config_reloaded(clock::unix_seconds(), true);
-    Ok((telemetry, observer))
-}
-
-/// Keeps the state file, if there is to be one.
-fn keep_state(
-    settings: &StateSettings,
-    telemetry: &Telemetry,
-    commands: &mpsc::Sender<Command>,
-    record: Arc<Notify>,
-) -> Option<Arc<Keeper>> {
-    let keeper = Keeper::new(settings, telemetry)?;
-    tokio::spawn(Arc::clone(&keeper).keep(commands.clone(), record, settings.interval));
-    Some(keeper)
-}
-
-/// What an earlier run knew, as it is at the moment beside it.
-async fn recall(clock: Clock, file: PathBuf) -> io::Result<(Memory, Moment)> {
-    let reading = tokio::task::spawn_blocking(move || {
-        let now = clock.now();
-        let unix_ns = clock.wall().unix_nanos(now);
-        let stamp = state_format::Stamp { unix_ns, boot_ns: clock::boot_nanos() };
-        (state_file::read(&file, stamp), now)
-    });
-    reading.await.map_err(io::Error::other)
-}
-
-/// The runtime for scrapes, signals and telemetry. Its threads stand back (`nice` 10) when a core is
-/// wanted by the send loop: a scrape that comes a millisecond later is as good, a message is not.
-pub(crate) fn background_runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("plimsoll-io")
-        .on_thread_start(|| {
-            // On Linux a thread has a priority of its own. A system that refuses loses nothing else.
-            let _ = rustix::process::nice(10);
-        })
-        .enable_all()
-        .build()
-}
-
-/// What the loop finds in its channel when it starts: what is remembered, and what to run.
-async fn first_commands(
-    commands: &mpsc::Sender<Command>,
-    clock: Clock,
-    file: Option<std::path::PathBuf>,
-    outfit: send_loop::Outfit,
-) -> io::Result<()> {
-    if let Some(file) = file {
-        let (recalled, at) = recall(clock, file).await?;
-        let _ = commands.try_send(Command::Recall(recalled, at));
-    }
-    let _ = commands.try_send(Command::Apply(Box::new(outfit)));
-    Ok(())
-}
-
-/// Runs a future to its end on a current-thread runtime of its own.
-pub(crate) fn on_own_thread<F, T>(
-    telemetry: &Telemetry,
-    make: impl FnOnce() -> F + Send + 'static,
-) -> io::Result<oneshot::Receiver<T>>
-where
-    F: Future<Output = T>,
-    T: Send + 'static,
-{
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    telemetry.watch_runtime("send", runtime.metrics());
-    let (done, ended) = oneshot::channel();
-    std::thread::Builder::new().name("plimsoll-send".to_owned()).spawn(move || {
-        let result = runtime.block_on(async { make().await });
-        // What is left of abandoned requests ends here, with their connections.
-        drop(runtime);
-        let _ = done.send(result);
-    })?;
-    Ok(ended)
-}
-
-/// A fresh seed: each run draws other message ids and other jitter.
-#[expect(clippy::disallowed_methods, reason = "the composition is where randomness comes from")]
-pub(crate) fn seed() -> u64 {
-    rand::rng().random()
 }

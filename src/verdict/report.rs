@@ -232,7 +232,10 @@ mod tests {
         let stopped = Verdict { whole: false, ..whole.clone() };
         assert_eq!((whole.broken(), stopped.broken()), (0, 0));
         for (verdict, is_whole) in [(&whole, true), (&stopped, false)] {
-            assert_eq!(verdict.to_text().contains("run of 10.0s, stopped before its end"), !is_whole);
+            assert_eq!(
+                verdict.to_text().contains("run of 10.0s, stopped before its end"),
+                !is_whole
+            );
             let json = verdict.to_json();
             assert_eq!((&json["passed"], &json["stopped"]), (&json!(is_whole), &json!(!is_whole)));
             let junit = verdict.to_junit().expect("XML");

@@ -37,7 +37,7 @@ impl Coverage {
     }
 
     pub(crate) fn assert_everything_was_met(&self) {
-        // Whether a veto is met depends on what the policy learns; the engine obeys one all the same.
+        // Whether a veto is met depends on what the policy learns: `days` has a world that is full of them.
         for reason in SkipReason::ALL.iter().filter(|reason| **reason != SkipReason::Vetoed) {
             assert!(self.skipped[reason.index()] > 1_000, "{reason}: {self:?}");
         }

@@ -1,9 +1,7 @@
 //! Which answers to a resume request say that the limit let it pass.
 
 use plimsoll::engine::{Engine, Input, Output};
-use plimsoll::model::{
-    Answer, Failure, FailureKind, GateState, Moment, Verdict, WallOffset,
-};
+use plimsoll::model::{Answer, Failure, FailureKind, GateState, Moment, Verdict, WallOffset};
 
 use crate::scenario::Scenario;
 

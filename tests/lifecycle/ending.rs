@@ -110,8 +110,8 @@ fn a_run_that_is_stopped_before_its_end_says_what_there_was_and_has_a_code_of_it
     let config = sending_to(&api.url) + thresholds + &stream("s", "100/s");
     let files = ["--summary.json", "part.json", "--summary.junit", "part.xml"];
     for (signal, end) in [("TERM", ["--for", "1h"]), ("INT", ["--count", "100000"])] {
-        let mut daemon = world.daemon(&config, &[&end[..], &files[..]].concat());
         let before = api.all("accepted");
+        let mut daemon = world.daemon(&config, &[&end[..], &files[..]].concat());
         until("traffic", || api.all("accepted") > before + 20);
         daemon.process.signal(signal);
         // Also where thresholds are not kept, as with k6.

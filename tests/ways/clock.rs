@@ -115,7 +115,10 @@ struct Refusing {
 
 const ASKED: Duration = Duration::from_secs(4);
 
-#[expect(clippy::disallowed_methods, reason = "a server states the time, which nobody steps for it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a server states the time, which nobody steps for it"
+)]
 fn dates() -> String {
     let now = SystemTime::now();
     let text = httpdate::fmt_http_date;

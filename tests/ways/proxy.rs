@@ -62,11 +62,8 @@ impl Tunnel {
         );
         let configuration = write_file(directory, "stunnel.conf", &text);
         let mut command = Command::new("stunnel");
-        let process = Process::spawn(
-            "stunnel",
-            command.arg(configuration),
-            &directory.join("stunnel.log"),
-        );
+        let process =
+            Process::spawn("stunnel", command.arg(configuration), &directory.join("stunnel.log"));
         let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
         assert!(wait_for(SOON, listens).is_some(), "{}", process.log());
         Self { process, port }
@@ -213,7 +210,11 @@ fn a_proxy_is_spoken_to_over_tls_if_its_certificate_is_trusted() {
     let daemon = ended(&world, &config);
     assert_eq!(accepted(&daemon), 10.0, "{}", daemon.process.log());
     assert!(plain.seen().iter().all(|r| r.header("via").is_some()), "{:?}", plain.seen());
-    let config = sending_to(&nginx.url()) + ONE_ATTEMPT + &trusted + &stream("s", "40/s");
+    let config = sending_to(&nginx.url())
+        + "http_version = \"auto\"\n"
+        + ONE_ATTEMPT
+        + &trusted
+        + &stream("s", "40/s");
     let daemon = ended(&world, &config);
     assert_eq!(accepted(&daemon), 10.0, "{}", daemon.process.log());
     assert!(nginx.visits().iter().all(|visit| visit.http() == "HTTP/2.0"), "{:?}", nginx.visits());

@@ -236,13 +236,11 @@ fn a_connection_of_http_2_that_has_come_of_age_ends_what_it_carries_and_the_next
     let ca = Authority::new("private");
     ca.file(world.path(), "ca.pem");
     let server = ca.server(world.path(), "server", &["127.0.0.1"]);
-    let keys = format!(
-        "location = /messages {{ proxy_pass {}; proxy_http_version 1.1; }}",
-        api.url
-    );
+    let keys =
+        format!("location = /messages {{ proxy_pass {}; proxy_http_version 1.1; }}", api.url);
     let nginx = Nginx::start(world.path(), &server, &keys);
     let config = sending_to(&nginx.url())
-        + "[connections.default]\nmax_age = \"1s\"\nca_file = \"ca.pem\"\n"
+        + "http_version = \"auto\"\n[connections.default]\nmax_age = \"1s\"\nca_file = \"ca.pem\"\n"
         + &stream("s", "50/s");
     let mut daemon = world.daemon(&config, &[]);
     let connections = || {

@@ -72,11 +72,10 @@ fn no_canary_sings() {
 
     let (code, said) = probed(&world, &[]);
     assert_eq!(code, Some(0), "{said}");
-    let used = |token: &str| {
-        let value = format!("Bearer {token}");
-        api.seen().iter().any(|r| r.header("authorization") == Some(&value))
-    };
-    assert!([TOKEN, ENV_TOKEN, GRANTED].into_iter().all(used), "{said}");
+    // Each party has its token from the beginning; how far the experiment comes in this time is another matter.
+    let bearer = format!("Bearer {TOKEN}");
+    assert!(api.seen().iter().any(|r| r.header("authorization") == Some(&bearer)), "{said}");
+    assert!(api.seen().iter().any(|r| r.line.contains("/oauth/token")), "{said}");
     assert!(api.seen().iter().any(|r| r.header("x_api_key") == Some(HEADER)));
     assert!(said.contains("</html>") && said.contains("\"experiment\""), "{said}");
     canaries.sing_not_in("a probe", &said);
