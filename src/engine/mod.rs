@@ -266,6 +266,7 @@ impl Engine {
         if self.run != RunState::Running {
             return;
         }
+        self.count_all_held(now);
         self.run = RunState::Draining;
         self.emit(Event::DrainStarted);
         for id in self.streams.ids() {

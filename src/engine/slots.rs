@@ -40,15 +40,31 @@ impl Engine {
             self.kick_pace(gate, now);
             return;
         }
-        if self.run == RunState::Running
-            && let Some(mut stream) = self.streams.take(id)
-        {
-            if let Some(reason) = stream.held_by.take() {
-                self.skip_before(&mut stream, now, reason);
-            }
-            self.streams.put(stream);
+        if self.run == RunState::Running {
+            self.count_held(id, now);
         }
         self.run_slots(id, now);
+    }
+
+    /// Counts the slots until now that something has held back; while it does, that is done once a second.
+    fn count_held(&mut self, id: StreamId, now: Moment) {
+        let Some(mut stream) = self.streams.take(id) else { return };
+        if let Some(reason) = stream.held_by.take() {
+            self.skip_before(&mut stream, now, reason);
+        }
+        self.streams.put(stream);
+    }
+
+    /// The same of every stream: nobody will look again.
+    pub(super) fn count_all_held(&mut self, now: Moment) {
+        for gate in self.gates.ids() {
+            self.count_held_ticks(gate, now);
+        }
+        for id in self.streams.ids() {
+            if self.streams.get(id).is_some_and(|stream| !stream.is_paced()) {
+                self.count_held(id, now);
+            }
+        }
     }
 
     /// Kicks everybody behind a gate.

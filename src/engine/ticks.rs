@@ -20,14 +20,18 @@ impl Engine {
         if self.run != RunState::Running {
             return;
         }
-        if let Some(mut pace) = self.gates.take_pace(gate) {
-            if pace.held != Held::No {
-                self.skip_ticks(&mut pace, now);
-                pace.held = Held::No;
-            }
-            self.gates.put_pace(gate, pace);
-            self.run_pace(gate, now);
+        self.count_held_ticks(gate, now);
+        self.run_pace(gate, now);
+    }
+
+    /// Counts the ticks until now that something has held back.
+    pub(super) fn count_held_ticks(&mut self, gate: GateId, now: Moment) {
+        let Some(mut pace) = self.gates.take_pace(gate) else { return };
+        if pace.held != Held::No {
+            self.skip_ticks(&mut pace, now);
+            pace.held = Held::No;
         }
+        self.gates.put_pace(gate, pace);
     }
 
     /// Deals with every tick that is due and with what the policy has to say, and arms the timer.

@@ -64,7 +64,7 @@ pub struct PauseMemory {
     /// What is left of the silence that the server asked for; zero when it asked for none. Not more than
     /// `left`.
     pub asked: Duration,
-    /// Epochs in a row without an accepted resume request.
+    /// Epochs in a row without an admitted resume request.
     pub level: u32,
     /// It is longer than the configured maximum.
     pub long: bool,

@@ -7,6 +7,7 @@
 mod checker;
 mod coverage;
 mod days;
+mod ending;
 mod envelope;
 mod pacing;
 mod resume;
