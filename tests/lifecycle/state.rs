@@ -28,7 +28,7 @@ fn an_open_retry_after_outlives_the_daemon_that_was_asked() {
     assert!(text.contains("\"left_s\""), "{text}");
 
     let next = world.daemon(&config, &[]);
-    assert!(next.line("a pause of an earlier run is not over").is_some(), "{}", next.process.log());
+    until("the line", || next.line("a pause of an earlier run is not over").is_some());
     until("traffic after the pause", || api.count() > sent + 5);
     let resumed = api.seen()[sent].at.saturating_duration_since(refused_at);
     assert!(resumed >= Duration::from_millis(5_990), "sent after {resumed:?}");
