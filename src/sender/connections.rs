@@ -211,6 +211,20 @@ impl Connections {
     }
 
     fn build(&self, route: &Route, material: &Material) -> Result<reqwest::Client, ClientError> {
+        let proxy = &route.settings.proxy;
+        let meets_tls = route.tls || through_https(proxy);
+        // A proxy that the environment names may be spoken to over TLS; only the client knows which it is. Where the
+        // system has no certificate store, it is not.
+        if meets_tls || (*proxy == ProxySettings::Environment && !route.loopback) {
+            let trusting = self.builder(route, material, true).build();
+            if meets_tls || trusting.is_ok() {
+                return trusting.map_err(ClientError::Build);
+            }
+        }
+        self.builder(route, material, false).build().map_err(ClientError::Build)
+    }
+
+    fn builder(&self, route: &Route, material: &Material, trusts: bool) -> reqwest::ClientBuilder {
         let settings = &route.settings;
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
@@ -233,7 +247,7 @@ impl Connections {
             })
             .local_address(settings.source_address)
             .dns_resolver(Arc::clone(&self.names));
-        if !route.tls && !through_https(&settings.proxy) {
+        if !trusts {
             // Trusts nobody, and so does not ask for a certificate store: plain HTTP to a simulator or
             // a sidecar has to work in a container that has none.
             builder = builder.tls_certs_only([]);
@@ -248,15 +262,14 @@ impl Connections {
         if route.http_version == HttpVersion::Http1 {
             builder = builder.http1_only();
         }
-        builder = match &settings.proxy {
+        match &settings.proxy {
             ProxySettings::Environment if !route.loopback => builder,
             ProxySettings::Environment | ProxySettings::Direct => builder.no_proxy(),
             ProxySettings::Fixed(_) => match &material.proxy {
                 Some(proxy) => builder.proxy(proxy.clone()),
                 None => builder.no_proxy(),
             },
-        };
-        builder.build().map_err(ClientError::Build)
+        }
     }
 }
 
@@ -265,10 +278,11 @@ fn read(route: &Route) -> Result<Material, ClientError> {
         .map_err(|error| ClientError::Material(Arc::clone(&route.settings.name), error))
 }
 
-/// Whether the proxy itself is spoken to over TLS. One that the environment names may be.
+/// Whether the proxy itself is certain to be spoken to over TLS.
 fn through_https(proxy: &ProxySettings) -> bool {
     matches!(proxy, ProxySettings::Fixed(proxy) if proxy.url.starts_with("https:"))
 }
+
 fn is_loopback(server: &Url) -> bool {
     let host = server.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');

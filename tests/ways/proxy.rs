@@ -232,3 +232,36 @@ fn a_proxy_is_spoken_to_over_tls_if_its_certificate_is_trusted() {
     }
     assert_eq!((plain.count(), nginx.visits().len()), (10, 10));
 }
+
+#[test]
+#[ignore = "needs the testbed; tests/run runs it"]
+fn the_environment_may_name_a_proxy_that_is_spoken_to_over_tls() {
+    let world = World::new();
+    let proxy = Proxy::start(world.path());
+    let ca = Authority::new("private");
+    let ca_file = ca.file(world.path(), "ca.pem");
+    let server = ca.server(world.path(), "server", &["127.0.0.1"]);
+    let tunnel = Tunnel::start(world.path(), &proxy, &server);
+    let target = Scripted::start(|_, _| Reply::ok());
+    // As above: this machine, by an address that is not loopback's.
+    let url = target.url.replace("127.0.0.1", "0.0.0.0");
+    let config =
+        sending_to(&url) + "allow_plain_http = true\n" + ONE_ATTEMPT + &stream("s", "40/s");
+    world.write("plimsoll.toml", &config);
+    let named = format!("https://plimsoll:{PASSWORD}@127.0.0.1:{}", tunnel.port);
+    // The system's authorities, as OpenSSL's own variable says where they are; the second time there are none.
+    let nobody = world.write("nobody.pem", "");
+    for (authorities, arrive) in [(&ca_file, 10), (&nobody, 0)] {
+        let before = target.count();
+        let args = ["run", "--config.file", "plimsoll.toml", "--count", "10", "--linger"];
+        let mut command = plimsoll(&args);
+        command.args(["--log.format", "json"]).env("http_proxy", &named);
+        command.env("SSL_CERT_FILE", authorities).env("SSL_CERT_DIR", "/nowhere");
+        let daemon = world.daemon_by(&mut command);
+        until("the end of the run", || daemon.line("the run is over").is_some());
+        assert_eq!(accepted(&daemon), f64::from(arrive), "{}", daemon.process.log());
+        assert_eq!(target.count() - before, arrive as usize);
+        assert!(!daemon.process.log().contains("canary"));
+    }
+    assert!(target.seen().iter().all(|r| r.header("via").is_some()), "{:?}", target.seen());
+}
