@@ -46,6 +46,7 @@ impl Bench {
     fn new(mode: Mode, streams: u32, rate: Rate, in_flight_max: u32) -> Self {
         let plan = Plan {
             in_flight_max,
+            false_alarm_interval: plimsoll::infer::FALSE_ALARM_EVERY,
             adaptive: AdaptiveSettings::default(),
             safety: SafetyPlan::default(),
             streams: (0..streams).map(|i| stream(i, mode, rate, in_flight_max)).collect(),

@@ -8,8 +8,8 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::cli::{EXIT_FAILURE, EXIT_OK, EXIT_USAGE, InferArgs, InferFormat};
 use crate::findings::{self, Report, Source, Studied, Subject, Vendor};
-use crate::infer::study::conclude;
-use crate::records::{Gathered, Gatherer, Problem};
+use crate::infer::study::{Named, conclude};
+use crate::records::{self, Gathered, Gatherer, Problem};
 
 /// What a compressed file begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -30,19 +30,29 @@ pub fn run(args: &InferArgs, out: &mut impl Write, err: &mut impl Write) -> io::
             return Ok(EXIT_USAGE);
         }
     };
+    let mut observations = gathered.observations;
+    if let Some(file) = &args.declared {
+        match declared(file) {
+            Ok(limits) => observations.declared = records::of_rates(limits, &observations.named),
+            Err(problem) => {
+                writeln!(err, "plimsoll: --declared {problem}")?;
+                return Ok(EXIT_USAGE);
+            }
+        }
+    }
     for warning in &gathered.warnings {
         writeln!(err, "plimsoll: warning: {warning}")?;
     }
     if gathered.more_warnings > 0 {
         writeln!(err, "plimsoll: warning: {} more of the kind", gathered.more_warnings)?;
     }
-    let mut conclusion = conclude(&gathered.observations);
+    let mut conclusion = conclude(&observations);
     conclusion.remarks.extend(gathered.remarks);
     let report = Report::new(Studied {
         generator: format!("plimsoll {}", env!("CARGO_PKG_VERSION")),
         subject: subject(args),
         names: Vec::new(),
-        observations: &gathered.observations,
+        observations: &observations,
         conclusion,
         unix_origin: None,
         experiment: None,
@@ -69,6 +79,13 @@ fn gather(args: &InferArgs) -> Result<Gathered, Vec<Problem>> {
         }
     }
     gatherer.finish()
+}
+
+/// The limits that a file declares, or why it cannot be used.
+pub(crate) fn declared(file: &Path) -> Result<Vec<Named>, String> {
+    let text = std::fs::read_to_string(file).map_err(|e| e.to_string());
+    let limits = text.and_then(|text| records::declared_limits(&text));
+    limits.map_err(|problem| format!("{}: {problem}", file.display()))
 }
 
 /// A file's content, decompressed if need be. `-` is the standard input.

@@ -65,6 +65,7 @@ fn plan(mode: Mode) -> Plan {
         CredentialPlan { id: CredentialId(0), name: "c".into(), token: TokenPlan::Static };
     Plan {
         in_flight_max: 1_000,
+        false_alarm_interval: plimsoll::infer::FALSE_ALARM_EVERY,
         adaptive: AdaptiveSettings { exploration: None, ..AdaptiveSettings::default() },
         safety: SafetyPlan::default(),
         streams: vec![stream],

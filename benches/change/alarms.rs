@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plimsoll::infer::{Detector, FALSE_ALARM_EVERY_S};
+use plimsoll::infer::{Detector, FALSE_ALARM_EVERY};
 use plimsoll::model::{Estimate, EstimateSource, Interval, Kind, Moment};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -42,7 +42,8 @@ impl Traffic {
             throttles: 3,
             at: Moment::ZERO,
         };
-        let mut detector = Detector::new(None).with_alarm_every(every);
+        let mut detector = Detector::new(None);
+        detector.set_alarm_every(std::time::Duration::from_secs_f64(every));
         detector.estimated(&known, Moment::ZERO);
         Self {
             detector,
@@ -122,7 +123,7 @@ pub(crate) fn run_lengths() {
 pub(crate) fn months() {
     const MONTHS: f64 = 3.0;
     let month = 30.0 * 86_400.0;
-    let stated = MONTHS * month / FALSE_ALARM_EVERY_S;
+    let stated = MONTHS * month / FALSE_ALARM_EVERY.as_secs_f64();
     println!(
         "| refused by chance | way back | months at 100/s | stated, at most on average | false alarms |"
     );
@@ -130,7 +131,7 @@ pub(crate) fn months() {
     for (chance, back) in
         [(0.0, 0.0), (1e-5, 15.0), (1e-4, 15.0), (1e-3, 0.0), (1e-3, 15.0), (1e-2, 15.0)]
     {
-        let mut traffic = Traffic::new(100.0, FALSE_ALARM_EVERY_S, chance, back, 1);
+        let mut traffic = Traffic::new(100.0, FALSE_ALARM_EVERY.as_secs_f64(), chance, back, 1);
         let (alarms, _) = traffic.alarms(MONTHS * month, u32::MAX);
         println!("| {} % | {back} s | {MONTHS} | {stated:.1} | {alarms} |", chance * 100.0);
     }

@@ -151,6 +151,7 @@ fn plan(trial: &Trial) -> Plan {
     let exploration = trial.exploration.then(ExplorationSettings::default);
     Plan {
         in_flight_max: 10_000,
+        false_alarm_interval: plimsoll::infer::FALSE_ALARM_EVERY,
         adaptive: AdaptiveSettings { exploration, ..AdaptiveSettings::default() },
         safety: SafetyPlan::default(),
         streams: vec![stream(trial)],

@@ -33,6 +33,9 @@ pub struct InferArgs {
     /// has them]
     #[arg(long, value_name = "CODES", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(100..600))]
     pub refused_status: Vec<u16>,
+    /// What the vendor's declared-limits API answered, as JSON: shown beside what is measured
+    #[arg(long, value_name = "FILE")]
+    pub declared: Option<PathBuf>,
     /// How to print the answer
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub format: InferFormat,

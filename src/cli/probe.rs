@@ -55,6 +55,12 @@ pub struct ProbeArgs {
     /// Write the report to this file, as JSON
     #[arg(long = "report.json", value_name = "FILE")]
     pub report_json: Option<PathBuf>,
+    /// What the vendor's declared-limits API answered, as JSON: shown beside what is measured
+    #[arg(long, value_name = "FILE")]
+    pub declared: Option<PathBuf>,
+    /// Write every attempt to this file, as the attempt log has them: `plimsoll infer` reads it again
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// An earlier report in JSON: say what has changed since, and exit with 99 if something has
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,

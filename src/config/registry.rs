@@ -88,6 +88,7 @@ impl Registry {
             plan: Plan {
                 in_flight_max: settings.in_flight_max,
                 adaptive: settings.adaptive,
+                false_alarm_interval: settings.false_alarm_interval,
                 safety: settings.safety,
                 streams: streams.collect(),
                 credentials: credentials.iter().map(|c| credential_plan(c)).collect(),

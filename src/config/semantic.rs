@@ -70,6 +70,7 @@ pub(super) fn settings(
         grace_period: file.lifecycle.grace_period.0,
         in_flight_max: file.engine.in_flight_max,
         adaptive: stream::adaptive_settings(&file.policy),
+        false_alarm_interval: file.policy.false_alarm_interval.0,
         safety,
         thresholds,
         targets: targets.into_iter().filter(|t| used_target(&t.endpoint.name)).collect(),

@@ -41,6 +41,8 @@ pub struct Settings {
     pub in_flight_max: u32,
     /// How the rate of a scope with adaptive streams is found and held.
     pub adaptive: AdaptiveSettings,
+    /// Time of sending to a false alarm of a change of the limit, at least and on average.
+    pub false_alarm_interval: Duration,
     /// What holds everything back, whatever the API admits.
     pub safety: SafetyPlan,
     /// What the figures of a run with an end must keep.

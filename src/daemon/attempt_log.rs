@@ -41,13 +41,13 @@ pub(crate) struct Scribe {
 }
 
 /// The other end: waits for the thread that writes.
-pub(super) struct Writing(Receiver<()>);
+pub(crate) struct Writing(Receiver<()>);
 
 /// Opens the file and starts the thread, if there is to be a log.
 ///
 /// # Errors
 /// The file cannot be opened, or no thread can be started.
-pub(super) async fn start(
+pub(crate) async fn start(
     settings: &AttemptLogSettings,
     counts: Arc<AttemptLogCounts>,
 ) -> Result<(Option<Scribe>, Option<Writing>), StartError> {
@@ -119,7 +119,7 @@ impl Scribe {
 
 impl Writing {
     /// Waits until everything is written that was handed over before the scribe was dropped. False: not in time.
-    pub(super) fn finish(self, timeout: Duration) -> bool {
+    pub(crate) fn finish(self, timeout: Duration) -> bool {
         // Disconnected: the thread has ended, in whichever way.
         self.0.recv_timeout(timeout) != Err(RecvTimeoutError::Timeout)
     }

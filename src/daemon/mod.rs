@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use self::attempt_log::Writing;
+pub(crate) use self::attempt_log::{Scribe, Writing, start as start_attempt_log};
 pub(crate) use self::outfit::Outfitter;
 pub(crate) use self::probing::{Probed, Probing};
 pub use self::reload::{Loader, Look};

@@ -8,9 +8,12 @@ use tokio::sync::watch;
 
 use crate::engine::{Engine, Input};
 use crate::infer::Decision;
-use crate::infer::study::{Answered, Assignment, Ended, Named, Order, Prober, Progress, Quota};
+use crate::infer::study::{
+    Answered, Assignment, Ended, Named, Order, Peek, Prober, Progress, Quota,
+};
 use crate::model::{
-    AttemptRecord, Event, GateChange, Moment, QuotaHint, Rate, SkipReason, StreamId, Verdict,
+    AttemptId, AttemptRecord, Event, GateChange, Moment, QuotaHint, Rate, SkipReason, StreamId,
+    Verdict,
 };
 
 /// Tokens may take this long to come.
@@ -19,8 +22,10 @@ const TOKENS_WITHIN: Duration = Duration::from_secs(30);
 const TOKENS_LOOK: Duration = Duration::from_millis(20);
 /// How often progress is shown.
 const SHOW_PERIOD: Duration = Duration::from_millis(200);
-/// The prober ends in time by itself; this is the end of patience.
-const OVERTIME: Duration = Duration::from_secs(5);
+/// A pause of this length is another credential's request worth: one that is shorter may be over when it arrives.
+const PEEK_WORTH: Duration = Duration::from_secs(2);
+/// Requests of one party inside pauses: two that say the same are enough.
+const PEEKS_MAX: u32 = 2;
 /// So many answers in a row that are not what the target calls success, nor a refusal, mean that something
 /// else is wrong: an address, a permission, a payload.
 const USELESS_MAX: u32 = 20;
@@ -40,7 +45,22 @@ pub(crate) struct Probing {
     useless: u32,
     shown_at: Moment,
     show: watch::Sender<Progress>,
+    /// A request inside a pause, ordered or on its way.
+    peek: Option<PeekInFlight>,
+    /// How often each party has been asked to.
+    peeked: Vec<u32>,
+    /// The first party has been told to pause for long.
+    peek_due: bool,
     done: Probed,
+}
+
+/// A request inside another party's pause.
+#[derive(Clone, Copy, Debug)]
+struct PeekInFlight {
+    party: usize,
+    attempt: Option<AttemptId>,
+    /// It did go out inside of a pause.
+    inside: bool,
 }
 
 /// What came of it.
@@ -58,6 +78,8 @@ pub(crate) struct Probed {
     pub(crate) skipped: BTreeMap<SkipReason, u64>,
     /// Requests inside another credential's pause.
     pub(crate) peeks: u64,
+    /// What became of them.
+    pub(crate) peeked: Vec<Peek>,
     /// From the first order to the end.
     pub(crate) took: Duration,
 }
@@ -71,6 +93,9 @@ impl Probing {
     ) -> Self {
         Self {
             ids: vec![None; names.len()],
+            peek: None,
+            peeked: vec![0; names.len()],
+            peek_due: false,
             assignment,
             names,
             parties: HashMap::new(),
@@ -94,6 +119,11 @@ impl Probing {
                     self.parties.insert(info.id, party);
                 }
             }
+            Event::Sent(order) if self.is_peek(order.stream) => {
+                if let Some(peek) = &mut self.peek {
+                    peek.attempt = Some(order.attempt);
+                }
+            }
             Event::Sent(order) => {
                 if let (Some(prober), Some(party)) =
                     (&mut self.prober, self.parties.get(&order.stream))
@@ -103,6 +133,8 @@ impl Probing {
                 }
             }
             Event::Ended(record) => self.answered(record),
+            // It could not be sent after all.
+            Event::Skipped { stream, .. } if self.is_peek(*stream) => self.peek = None,
             Event::Skipped { stream, reason, count } => {
                 *self.done.skipped.entry(*reason).or_default() += count;
                 if let (Some(prober), Some(party)) = (&mut self.prober, self.parties.get(stream)) {
@@ -110,7 +142,12 @@ impl Probing {
                     self.news = true;
                 }
             }
-            Event::Gate(_, GateChange::Peeked) => self.done.peeks += 1,
+            Event::Gate(_, GateChange::Peeked) => {
+                self.done.peeks += 1;
+                if let Some(peek) = &mut self.peek {
+                    peek.inside = true;
+                }
+            }
             _ => {}
         }
     }
@@ -149,8 +186,21 @@ impl Probing {
             advice: answer.advice.wait(),
             quota,
         };
+        let attempt = record.order.attempt;
+        if let Some(peek) = self.peek.filter(|peek| peek.attempt == Some(attempt)) {
+            self.peek = None;
+            let admitted = told.decision == Decision::Admitted;
+            if peek.inside && told.decision != Decision::Unknown {
+                self.done.peeked.push(Peek { party: peek.party, admitted });
+            }
+            return;
+        }
+        self.peek_due |= told.decision == Decision::Refused
+            && told.advice.is_some_and(|advice| advice >= PEEK_WORTH)
+            && self.parties.get(&record.order.stream) == Some(&0);
         if let Some(prober) = &mut self.prober {
-            prober.answered(record.order.attempt, told);
+            prober.handed_over(attempt, answer.sent_at);
+            prober.answered(attempt, told);
             self.news = true;
         }
     }
@@ -169,16 +219,21 @@ impl Probing {
         if self.prober.is_none() && !self.begin(now, since, engine, &mut inputs) {
             return (inputs, now + TOKENS_LOOK);
         }
-        if now > since + TOKENS_WITHIN + self.assignment.budget.time + OVERTIME {
+        // Whatever it is at: what is on its way may come home.
+        let deadline = self.since.unwrap_or(since) + self.assignment.budget.time;
+        if now >= deadline {
             self.end(Ended::Time, now, &mut inputs);
             return (inputs, Moment::NEVER);
+        }
+        if std::mem::take(&mut self.peek_due) {
+            inputs.extend(self.peek());
         }
         if self.news || now >= self.wake {
             self.news = false;
             self.ask(now, &mut inputs);
         }
         self.tell(now);
-        (inputs, self.wake)
+        (inputs, self.wake.min(deadline))
     }
 
     /// Begins when everybody has a token. False: not yet.
@@ -201,14 +256,34 @@ impl Probing {
         ready
     }
 
+    /// A single request of the party that has sent fewest inside a pause, if that is allowed.
+    fn peek(&mut self) -> Option<Input> {
+        let asked = (1..self.names.len()).min_by_key(|party| self.peeked[*party]);
+        let party = asked.filter(|_| self.assignment.peek && self.peek.is_none())?;
+        if self.peeked[party] >= PEEKS_MAX {
+            return None;
+        }
+        self.peeked[party] += 1;
+        self.peek = Some(PeekInFlight { party, attempt: None, inside: false });
+        let (stream, rate) =
+            (self.ids[party]?, Rate::nearest(self.assignment.budget.rate.min(1.0)));
+        Some(Input::Burst { stream, rate, count: 1, peek: true })
+    }
+
+    /// Whether a stream has been told to send inside a pause, and has not yet.
+    fn is_peek(&self, stream: StreamId) -> bool {
+        let waits =
+            |peek: &PeekInFlight| peek.attempt.is_none() && self.ids[peek.party] == Some(stream);
+        self.peek.as_ref().is_some_and(waits)
+    }
+
     fn ask(&mut self, now: Moment, inputs: &mut Vec<Input>) {
         while let Some(prober) = &mut self.prober {
             match prober.poll(now) {
                 Order::Send { party, rate, count, .. } => {
                     let Some(stream) = self.ids.get(party).copied().flatten() else { return };
                     let rate = Rate::nearest(rate.min(self.assignment.budget.rate));
-                    let peek = self.assignment.peek;
-                    inputs.push(Input::Burst { stream, rate, count, peek });
+                    inputs.push(Input::Burst { stream, rate, count, peek: false });
                     // What it orders next depends on what becomes of this.
                     self.wake = now;
                     self.news = true;

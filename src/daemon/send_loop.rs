@@ -328,6 +328,8 @@ impl SendLoop {
         if inputs.is_empty() {
             return wake.min(ask_again);
         }
+        // It may have thought for a while: what it orders begins now.
+        let now = self.clock.now();
         for input in inputs {
             self.engine.handle(now, input);
         }

@@ -25,6 +25,7 @@ impl Engine {
         let known = self.close_paces(now);
         self.in_flight_max = plan.in_flight_max;
         self.adaptive = plan.adaptive;
+        self.gates.alarm_every(plan.false_alarm_interval);
         self.tokens.apply(std::mem::take(&mut plan.credentials), &mut self.outbox);
         let wanted: HashSet<_> = plan.streams.iter().map(|s| Arc::clone(&s.name)).collect();
         let mut gone: Vec<_> =

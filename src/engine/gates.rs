@@ -64,6 +64,8 @@ pub(super) struct Passing {
 /// Every gate.
 #[derive(Debug, Default)]
 pub(super) struct GateTable {
+    /// Of every gate's learner; `None`: no plan has been applied.
+    alarm_every: Option<Duration>,
     /// Indexed by id. Ids are never reused, so a removed gate leaves an empty pointer behind.
     entries: Vec<Option<Box<GateEntry>>>,
     by_key: HashMap<Arc<ScopeKey>, GateId>,
@@ -72,6 +74,14 @@ pub(super) struct GateTable {
 }
 
 impl GateTable {
+    /// How seldom learners may raise a false alarm, those of gates that come included.
+    pub(super) fn alarm_every(&mut self, interval: Duration) {
+        self.alarm_every = Some(interval);
+        for entry in self.entries.iter_mut().flatten() {
+            entry.learning.alarm_every(interval);
+        }
+    }
+
     /// Puts a stream behind the gate of its scope's holder, made when it is not there. Pauses that
     /// were asked for under another idea of the scope, and that concern the stream, hold here too.
     pub(super) fn join(
@@ -110,7 +120,10 @@ impl GateTable {
         if let Some(recalled) = &remembered {
             gate.inherit(recalled);
         }
-        let learning = Box::new(Learning::new(self.recalled.estimate(&key, now)));
+        let mut learning = Box::new(Learning::new(self.recalled.estimate(&key, now)));
+        if let Some(interval) = self.alarm_every {
+            learning.alarm_every(interval);
+        }
         let key = Arc::new(key);
         let entry = GateEntry {
             name: key.to_string().into(),

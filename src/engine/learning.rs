@@ -47,6 +47,17 @@ impl Learning {
         }
     }
 
+    /// Begins anew with what somebody else knew.
+    pub(super) fn begin_with(&mut self, estimate: Estimate) {
+        let interval = self.learner.alarm_every();
+        *self = Self::new(Some(estimate));
+        self.alarm_every(interval);
+    }
+
+    pub(super) fn alarm_every(&mut self, interval: Duration) {
+        self.learner.set_alarm_every(interval);
+    }
+
     pub(super) const fn known(&self) -> Option<&Estimate> {
         self.known.as_ref()
     }

@@ -16,6 +16,8 @@ pub struct Plan {
     pub in_flight_max: u32,
     /// How the rate of a scope with adaptive streams is found and held.
     pub adaptive: AdaptiveSettings,
+    /// Time of sending at the believed limit to a false alarm of a change of the limit, at least and on average.
+    pub false_alarm_interval: Duration,
     /// What holds everything back, whatever the API admits.
     pub safety: SafetyPlan,
     /// The streams; names are unique.

@@ -2,7 +2,6 @@
 
 use super::Engine;
 use super::gates::GateEntry;
-use super::learning::Learning;
 use super::pace::{GatePace, Prior, Terms};
 use crate::model::{Event, GateId, GateState, Moment, StreamId};
 use crate::policy::{Adaptive, Mode};
@@ -77,7 +76,7 @@ impl Engine {
         }
         let learning = self.gates.learning_mut(gate).filter(|l| l.known().is_none());
         if let (Some(learning), Some(estimate)) = (learning, pace.adaptive.pace().estimate) {
-            *learning = Learning::new(Some(estimate));
+            learning.begin_with(estimate);
         }
         Box::new(pace)
     }

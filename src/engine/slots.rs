@@ -123,6 +123,9 @@ impl Engine {
                 return stream.schedule.next_due();
             }
             let due = stream.schedule.take(&mut self.rng);
+            if stream.is_probe() {
+                stream.schedule.keep_distance(now);
+            }
             self.send(stream, due, way, now);
             if let Some(pace) = self.gates.pace_mut(stream.gate) {
                 pace.sent(now);

@@ -20,7 +20,7 @@ pub struct Ask {
 
 /// Whether a key is of Genesys Cloud's naming, such as `token.rate.per.minute`.
 pub(super) fn is_genesys(key: &str) -> bool {
-    key.ends_with(".rate.per.minute") || key.ends_with(".rate.per.second")
+    key.ends_with(".rate.per.minute")
 }
 
 /// What to ask, the most pressing first.

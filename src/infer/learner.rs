@@ -130,6 +130,17 @@ struct Pending {
 }
 
 impl Learner {
+    /// The time of sending at the believed limit to a false alarm of a change, at least and on average.
+    #[must_use]
+    pub fn alarm_every(&self) -> Duration {
+        self.detector.alarm_every()
+    }
+
+    /// Sets it.
+    pub fn set_alarm_every(&mut self, interval: Duration) {
+        self.detector.set_alarm_every(interval);
+    }
+
     /// A learner that knows nothing, or what an earlier one knew.
     #[must_use]
     pub fn new(prior: Option<Estimate>) -> Self {

@@ -22,6 +22,6 @@ mod track;
 #[cfg(test)]
 mod tests;
 
-pub use change::{Detector, FALSE_ALARM_EVERY_S};
+pub use change::{Detector, FALSE_ALARM_EVERY};
 pub use job::{Found, Job};
 pub use learner::{Decision, Learner, Seen};

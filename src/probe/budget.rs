@@ -14,8 +14,8 @@ use crate::policy::{BackoffSettings, Jitter, Mode};
 use crate::schedule::{Arrivals, ScheduleSettings};
 use crate::sender::ThrottleDialect;
 
-/// Slots that may be sent late, back to back: more would be no even rate any more.
-const CATCH_UP_SLOTS: u32 = 20;
+/// No slot is skipped for being late: those that follow keep their distance to it.
+const CATCH_UP_SLOTS: u32 = u32::MAX;
 
 /// A probe that is about to be made.
 #[derive(Debug)]

@@ -16,17 +16,22 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use self::budget::Intent;
 use crate::cli::{EXIT_FAILURE, EXIT_OK, EXIT_THRESHOLDS, EXIT_USAGE, ProbeArgs};
 use crate::clock::{self, Clock};
-use crate::config::{self, Problems, Settings};
+use crate::config::{self, AttemptLogSettings, Problems, Settings};
 use crate::daemon::{
-    Command, Ending, LoopContext, Outfitter, Probed, Probing, SendLoop, Signs, Stop,
-    background_runtime, build_info, on_own_thread, seed, start_logs, wait,
+    Command, Ending, LoopContext, Outfitter, Probed, Probing, Scribe, SendLoop, Signs, StartError,
+    Stop, Writing, background_runtime, build_info, on_own_thread, seed, start_attempt_log,
+    start_logs, wait,
 };
 use crate::engine::Engine;
 use crate::findings::{self, ExperimentPart, How, Report, Spent, Studied};
-use crate::infer::study::{Observations, Progress, conclude};
+use crate::infer::study::{Named, Observations, Progress, conclude};
+use crate::infer_files::declared;
 use crate::model::WallOffset;
+use crate::records::of_rates;
 use crate::telemetry::{LogError, Telemetry, TelemetryError};
 
+/// Lines that may wait for the disk.
+const RECORD_LINES: usize = 1 << 16;
 /// For the last log lines.
 const FLUSH: Duration = Duration::from_secs(1);
 /// Commands that may wait for the send loop.
@@ -50,6 +55,14 @@ pub enum ProbeError {
     /// Telemetry cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
+    /// The file of `--record` cannot be opened.
+    #[error("--record {}: {source}", path.display())]
+    Record {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The send loop, a signal handler, a file or a runtime failed.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -66,7 +79,7 @@ impl ProbeError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Usage(_) => EXIT_USAGE,
+            Self::Config(_) | Self::Usage(_) | Self::Record { .. } => EXIT_USAGE,
             _ => EXIT_FAILURE,
         }
     }
@@ -82,7 +95,7 @@ pub fn run(args: &ProbeArgs, env: Vec<(String, String)>) -> Result<u8, ProbeErro
         return Ok(EXIT_OK);
     }
     let settings = config::load(&args.sources(env))?;
-    let (intent, baseline) = prepare(args, &settings)?;
+    let Prepared { intent, baseline, declared } = prepare(args, &settings)?;
     write!(io::stderr(), "{}", intent.announcement())?;
     if args.dry_run {
         return Ok(EXIT_OK);
@@ -90,12 +103,12 @@ pub fn run(args: &ProbeArgs, env: Vec<(String, String)>) -> Result<u8, ProbeErro
     confirm(args)?;
     let logs = start_logs(&settings.log)?;
     let runtime = background_runtime()?;
-    let probing = runtime.block_on(probe(&settings, &intent));
+    let probing = runtime.block_on(probe(&settings, &intent, args.record.as_deref()));
     runtime.shutdown_background();
     logs.flush(FLUSH);
     let (mut probed, wall) = probing?;
     let problem = probed.problem.take();
-    let report = report(&intent, probed, wall);
+    let report = report(&intent, probed, wall, declared);
     let report = match &baseline {
         Some(earlier) => report.compared_with(earlier),
         None => report,
@@ -108,8 +121,17 @@ pub fn run(args: &ProbeArgs, env: Vec<(String, String)>) -> Result<u8, ProbeErro
     }
 }
 
-/// What is to be done, and the earlier report. Every problem at once.
-fn prepare(args: &ProbeArgs, settings: &Settings) -> Result<(Intent, Option<Report>), ProbeError> {
+/// What is to be done, and what is read for it.
+struct Prepared {
+    intent: Intent,
+    /// The earlier report.
+    baseline: Option<Report>,
+    /// What the vendor declares.
+    declared: Vec<Named>,
+}
+
+/// Every problem at once.
+fn prepare(args: &ProbeArgs, settings: &Settings) -> Result<Prepared, ProbeError> {
     let mut problems = Vec::new();
     let intent = Intent::new(args, settings).map_err(|found| problems.extend(found)).ok();
     let baseline = args.baseline.as_ref().and_then(|file| {
@@ -117,15 +139,22 @@ fn prepare(args: &ProbeArgs, settings: &Settings) -> Result<(Intent, Option<Repo
         let report = read.and_then(|text| Report::from_json(&text));
         report.map_err(|e| problems.push(format!("--baseline {}: {e}", file.display()))).ok()
     });
-    for (flag, file) in [("--report.html", &args.report_html), ("--report.json", &args.report_json)]
-    {
+    let declared = args.declared.as_ref().map_or(Ok(Vec::new()), |file| declared(file));
+    let declared = declared.map_err(|e| problems.push(format!("--declared {e}"))).ok();
+    for (flag, file) in [
+        ("--report.html", &args.report_html),
+        ("--report.json", &args.report_json),
+        ("--record", &args.record),
+    ] {
         let directory = file.as_deref().and_then(Path::parent);
         if let Some(directory) = directory.filter(|d| !d.as_os_str().is_empty() && !d.is_dir()) {
             problems.push(format!("{flag}: there is no directory {}", directory.display()));
         }
     }
-    match intent {
-        Some(intent) if problems.is_empty() => Ok((intent, baseline)),
+    match (intent, declared) {
+        (Some(intent), Some(declared)) if problems.is_empty() => {
+            Ok(Prepared { intent, baseline, declared })
+        }
         _ => Err(ProbeError::Usage(problems)),
     }
 }
@@ -146,7 +175,11 @@ fn confirm(args: &ProbeArgs) -> Result<(), ProbeError> {
 }
 
 /// Makes the experiments.
-async fn probe(settings: &Settings, intent: &Intent) -> Result<(Probed, WallOffset), ProbeError> {
+async fn probe(
+    settings: &Settings,
+    intent: &Intent,
+    record: Option<&Path>,
+) -> Result<(Probed, WallOffset), ProbeError> {
     let mut stop = Stop::new()?;
     let clock = Clock::start();
     let wall = clock.wall();
@@ -155,6 +188,7 @@ async fn probe(settings: &Settings, intent: &Intent) -> Result<(Probed, WallOffs
     let mut outfit = outfitter.outfit(&intent.settings).map_err(ProbeError::Usage)?;
     intent.experiment(&mut outfit.plan);
     let (telemetry, observer) = Telemetry::new(&build_info(), clock::unix_seconds())?;
+    let (scribe, writing) = start_record(record, &telemetry).await?;
     let (show, shown) = watch::channel(Progress::default());
     let (commands, received) = mpsc::channel(COMMANDS_MAX);
     let _ = commands.try_send(Command::Apply(Box::new(outfit)));
@@ -164,7 +198,7 @@ async fn probe(settings: &Settings, intent: &Intent) -> Result<(Probed, WallOffs
         background: tokio::runtime::Handle::current(),
         record: Arc::new(Notify::new()),
         tally: None,
-        scribe: None,
+        scribe,
         probing: Some(Probing::new(intent.assignment.clone(), intent.names(), show)),
     };
     let engine = Engine::new(seed(), Some(intent.assignment.budget.requests));
@@ -176,7 +210,34 @@ async fn probe(settings: &Settings, intent: &Intent) -> Result<(Probed, WallOffs
     showing.abort();
     // The bar is taken away with the task, before anything else is written.
     let _ = showing.await;
+    if let Some(writing) = writing {
+        let _ = tokio::task::spawn_blocking(move || writing.finish(FLUSH)).await;
+    }
     Ok((ending?.probed.unwrap_or_default(), wall))
+}
+
+/// Begins the file of `--record`: a new one, in which nothing is dropped or put aside.
+async fn start_record(
+    path: Option<&Path>,
+    telemetry: &Telemetry,
+) -> Result<(Option<Scribe>, Option<Writing>), ProbeError> {
+    let Some(path) = path else { return Ok((None, None)) };
+    let failed = |source| ProbeError::Record { path: path.to_owned(), source };
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let settings = AttemptLogSettings {
+        path: Some(path.to_owned()),
+        max_bytes: u64::MAX,
+        max_files: 0,
+        queue_lines: RECORD_LINES,
+    };
+    let started = start_attempt_log(&settings, telemetry.attempt_log()).await;
+    started.map_err(|error| match error {
+        StartError::AttemptLog { source, .. } => failed(source),
+        other => failed(io::Error::other(other)),
+    })
 }
 
 /// Waits for the end. The first signal asks for it, the second gives up what is in flight.
@@ -200,14 +261,17 @@ async fn end(
 }
 
 /// What was found.
-fn report(intent: &Intent, probed: Probed, wall: WallOffset) -> Report {
-    let Probed { prober, ended, named, skipped, peeks, took, .. } = probed;
+fn report(intent: &Intent, probed: Probed, wall: WallOffset, declared: Vec<Named>) -> Report {
+    let Probed { prober, ended, named, skipped, peeks, peeked, took, .. } = probed;
     let empty = Observations { parties: intent.assignment.parties.clone(), ..Default::default() };
     let mut observations = prober.as_ref().map_or(empty, |p| p.observations().clone());
+    observations.attempts.sort_by(|a, b| a.sent.total_cmp(&b.sent));
     observations.named = named.into_iter().collect();
+    observations.peeks = peeked;
+    observations.declared = of_rates(declared, &observations.named);
     let conclusion = conclude(&observations);
     let spent = Spent {
-        requests: observations.attempts.len() as u64,
+        requests: observations.attempts.len() as u64 + peeks,
         throttles: conclusion.material.refused,
         peeks,
         seconds: took.as_secs_f64(),

@@ -6,7 +6,9 @@
 
 mod access;
 mod attempt_line;
+mod declared;
 mod gather;
+mod gathered;
 mod guard;
 mod interner;
 mod jtl;
@@ -23,6 +25,8 @@ mod tests;
 
 pub use access::LogFormat;
 pub use attempt_line::{AttemptLine, NamedLine, QuotaLine};
-pub use gather::{FileSummary, Gathered, Gatherer};
+pub use declared::{declared_limits, of_rates};
+pub use gather::Gatherer;
+pub use gathered::{FileSummary, Gathered};
 pub use options::{Only, Options, PartyRule, RecordFormat};
 pub use problem::Problem;

@@ -73,6 +73,15 @@ impl Schedule {
         self.arrivals = State::Uniform { next: 0, end: count };
     }
 
+    /// The slot that was taken last went out at `now`: those of a burst that follow keep their distance to it, but for an
+    /// eighth of a period, which may be made up for.
+    pub fn keep_distance(&mut self, now: Moment) {
+        let Some(due) = self.last_due else { return };
+        let late = now.since(due).saturating_sub(self.rate.period() / 8);
+        self.anchor = self.anchor + late;
+        self.last_due = Some(due + late);
+    }
+
     /// Takes the slots that are left away: they were never planned.
     pub fn end(&mut self) {
         self.arrivals = State::Uniform { next: 0, end: 0 };

@@ -92,6 +92,7 @@ impl Scenario {
         let limit = Kind::SlidingLog { limit: 300, window: Duration::from_secs(60) };
         scenario.plan = Plan {
             in_flight_max: 100,
+            false_alarm_interval: plimsoll::infer::FALSE_ALARM_EVERY,
             adaptive: AdaptiveSettings::default(),
             safety: SafetyPlan::default(),
             streams: vec![StreamPlan { schedule: calm, in_flight_max: 100, ..stream }],
@@ -237,6 +238,7 @@ fn plan(rng: &mut StdRng) -> Plan {
         .collect();
     let mut plan = Plan {
         in_flight_max: rng.random_range(1..300),
+        false_alarm_interval: plimsoll::infer::FALSE_ALARM_EVERY,
         adaptive: AdaptiveSettings::default(),
         safety: SafetyPlan::default(),
         streams,

@@ -8,6 +8,7 @@ mod bench;
 mod ledger;
 mod limited;
 mod pauses;
+mod probed;
 mod recorded;
 mod traces;
 mod without_collector;

@@ -4,6 +4,7 @@ mod browser;
 mod dashboards;
 mod fall;
 mod generated;
+mod limit_page;
 mod page;
 mod preview;
 mod queries;

@@ -70,6 +70,9 @@ pub struct PolicyFile {
     /// Refusals in an hour that they may bring; a look that might bring more is put off.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub exploration_throttled_per_hour: u32,
+    /// A limit that moved is told of so surely that a false alarm comes at most once in so much time of sending, on
+    /// average. Shorter tells sooner. 1h to 3650d.
+    pub false_alarm_interval: HumanDuration,
     /// Attempts that one message may take, the first included.
     #[schemars(range(min = 1, max = 100))]
     pub max_attempts: u32,
@@ -106,6 +109,7 @@ impl Default for PolicyFile {
             exploration_interval: HumanDuration(exploration.interval),
             exploration_share: exploration.share,
             exploration_throttled_per_hour: exploration.throttled_per_hour,
+            false_alarm_interval: HumanDuration(Duration::from_secs(90 * 86_400)),
             max_attempts: 4,
             deadline: seconds(300),
             backoff_base: seconds(1),

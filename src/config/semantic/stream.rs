@@ -205,6 +205,8 @@ fn adaptive_bounds(check: &mut Check<'_>, policy: &PolicyFile) {
     }
     let interval = ["policy", "exploration_interval"];
     check.duration(&interval, policy.exploration_interval, secs(10)..=DAY * 7);
+    let interval = ["policy", "false_alarm_interval"];
+    check.duration(&interval, policy.false_alarm_interval, HOUR..=DAY * 3_650);
 }
 
 pub(super) fn adaptive_settings(policy: &PolicyFile) -> AdaptiveSettings {

@@ -197,7 +197,8 @@ fn alarms(chance: f64, back: f64, every: f64, days: f64) -> (f64, f64) {
     let kind =
         Kind::FixedWindow { limit: 10, window: Duration::from_secs(1), phase: Duration::ZERO };
     let known = estimate(kind, 10.0);
-    let detector = Detector::new(None).with_alarm_every(every);
+    let mut detector = Detector::new(None);
+    detector.set_alarm_every(Duration::from_secs_f64(every));
     let mut sender = Sender::new(kind, detector, 9.7, 7);
     sender.detector.estimated(&known, moment(sender.now));
     (sender.chance, sender.back) = (chance, back);
@@ -215,7 +216,11 @@ fn alarms(chance: f64, back: f64, every: f64, days: f64) -> (f64, f64) {
 #[test]
 fn chance_raises_no_alarm_for_weeks() {
     for (chance, back) in [(0.001, 0.0), (0.001, 15.0)] {
-        assert_eq!(alarms(chance, back, FALSE_ALARM_EVERY_S, 7.0).0, 0.0, "{chance} {back}");
+        assert_eq!(
+            alarms(chance, back, FALSE_ALARM_EVERY.as_secs_f64(), 7.0).0,
+            0.0,
+            "{chance} {back}"
+        );
     }
 }
 

@@ -7,6 +7,7 @@ use super::declared;
 use super::evidence;
 use super::lockout;
 use super::observations::{Attempt, Observations};
+use super::peeks;
 use super::posterior::Posterior;
 use super::scope;
 use crate::infer::Decision;
@@ -25,10 +26,11 @@ pub fn conclude(observations: &Observations) -> Conclusion {
     let posterior = base.as_ref().map(|base| &base.posterior);
     let likeliest = posterior.and_then(|p| p.members.first()).map(|m| m.kind);
     let explained = posterior.is_some_and(Posterior::explains);
-    let pairs = match (&likeliest, posterior) {
+    let mut pairs = match (&likeliest, posterior) {
         (Some(kind), Some(p)) if explained => scope::pairs(observations, kind, &p.latency),
         _ => Vec::new(),
     };
+    peeks::tell(observations, &mut pairs);
     let limit = match posterior {
         Some(posterior) => LimitFinding {
             lockout: lockout::lockout(observations, posterior, belongs),

@@ -9,6 +9,7 @@ mod design;
 mod evidence;
 mod lockout;
 mod observations;
+mod peeks;
 mod plan;
 mod posterior;
 mod prober;
@@ -19,6 +20,6 @@ pub use conclusion::{
     Conclusion, DeclaredFinding, Figure, Finding, KindName, KindShare, LimitFinding,
     LockoutFinding, Material, PairFinding, Reason, ScopeFinding, WithoutPrior,
 };
-pub use observations::{Attempt, Named, Observations, Quota};
+pub use observations::{Attempt, Named, Observations, Peek, Quota};
 pub use plan::{Assignment, Budget, Ended, Order};
 pub use prober::{Answered, Known, Milestone, Prober, Progress, Trial};

@@ -16,6 +16,17 @@ pub struct Observations {
     pub named: Vec<(Named, u64)>,
     /// The statement of a declared-limits API, where one was asked.
     pub declared: Vec<Named>,
+    /// What became of single requests inside the pause of the first party. They are no part of the attempts.
+    pub peeks: Vec<Peek>,
+}
+
+/// A request that another party sent inside the pause of the first, because the user allowed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peek {
+    /// Who sent it: position in [`Observations::parties`].
+    pub party: usize,
+    /// Whether it was admitted; if not, it was refused.
+    pub admitted: bool,
 }
 
 /// One attempt.

@@ -147,6 +147,14 @@ impl Prober {
         self.piece_sent(attempt, at);
     }
 
+    /// A request was handed over for sending later than it had been ordered, as a busy machine does. To be told before
+    /// its answer.
+    pub fn handed_over(&mut self, attempt: AttemptId, at: Moment) {
+        if let Some(seen) = self.flying.get(&attempt) {
+            self.observations.attempts[*seen].sent = at.as_secs_f64();
+        }
+    }
+
     /// It was answered, or will not be.
     pub fn answered(&mut self, attempt: AttemptId, answer: Answered) {
         let Some(index) = self.flying.remove(&attempt) else { return };

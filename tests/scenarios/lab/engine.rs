@@ -71,6 +71,7 @@ fn plan(case: &Case) -> Plan {
     let rate = Rate::from_per_second(ceiling).expect("a rate of a ceiling");
     Plan {
         in_flight_max: 10_000,
+        false_alarm_interval: plimsoll::infer::FALSE_ALARM_EVERY,
         adaptive: AdaptiveSettings {
             exploration: case.experiment.exploration.then(ExplorationSettings::default),
             ..AdaptiveSettings::default()

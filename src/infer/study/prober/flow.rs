@@ -174,6 +174,10 @@ impl Prober {
 
     /// Everything has been answered.
     fn settled(&mut self, now: Moment) {
+        if self.flying.is_empty() {
+            // They were noted in the order in which they had been ordered.
+            self.observations.attempts.sort_by(|a, b| a.sent.total_cmp(&b.sent));
+        }
         self.close_trial();
         if self.refused.is_some() {
             self.step = self.ask(0);

@@ -1,0 +1,221 @@
+//! What `plimsoll probe` says of limiters that others wrote: is it what they were told to be?
+//!
+//! The probes run side by side, most of the time waiting; with `--nocapture` the table of `docs/INFERENCE.md` is printed.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::limited::{Express, Limited, PyLimits, Strategy};
+use crate::support::nginx::{LimitReq, Nginx};
+use crate::support::process::{Process, free_ports, temp_dir, write_file};
+
+/// What a probe may take, and what it is given to say it.
+const BUDGET: &str = "100s";
+const RUN_MAX: Duration = Duration::from_secs(150);
+
+/// A server with a limit.
+enum Server {
+    Nginx(Nginx),
+    Limited(Limited),
+    Simulated { url: String, _process: Process, _directory: TempDir },
+}
+
+impl Server {
+    fn url(&self) -> String {
+        match self {
+            Self::Nginx(nginx) => nginx.url(),
+            Self::Limited(limited) => limited.url(),
+            Self::Simulated { url, .. } => url.clone(),
+        }
+    }
+}
+
+/// A limit, and what is to be said of it. Limiters that decide alike have several names.
+struct Case {
+    name: &'static str,
+    start: fn() -> Server,
+    kinds: &'static [&'static str],
+    per_second: f64,
+    burst: f64,
+}
+
+fn nginx(rate: &str, burst: u32, nodelay: bool) -> Server {
+    let rate = rate.to_owned();
+    let limit = LimitReq { rate, burst, nodelay, retry_after_s: None, ..LimitReq::default() };
+    Server::Nginx(Nginx::start(&limit))
+}
+
+fn limits(strategy: Strategy) -> Server {
+    let limits = PyLimits { rate: "50/2 second".to_owned(), strategy, ..PyLimits::default() };
+    Server::Limited(limits.start())
+}
+
+fn simulated(limit: &str) -> Server {
+    let directory = temp_dir();
+    let [port] = free_ports();
+    let text = format!(
+        "[[operations]]\nshape = \"generic\"\npath = \"/messages\"\n[[limits]]\nname = \"cap\"\n{limit}\n"
+    );
+    write_file(directory.path(), "simulator.toml", &text);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    command.args(["simulate", "--config.file", "simulator.toml", "--listen-address"]);
+    command.arg(format!("127.0.0.1:{port}")).current_dir(directory.path());
+    let mut process = Process::spawn("simulate", &mut command, &directory.path().join("api.log"));
+    let url = format!("http://127.0.0.1:{port}");
+    process.wait_for_answer(&format!("{url}/simulator/stats"), Duration::from_secs(15));
+    Server::Simulated { url, _process: process, _directory: directory }
+}
+
+const BUCKET: &[&str] = &["token_bucket"];
+
+const CASES: &[Case] = &[
+    Case {
+        name: "nginx `limit_req` 50r/s, burst=20 nodelay",
+        start: || nginx("50r/s", 20, true),
+        kinds: BUCKET,
+        per_second: 50.0,
+        burst: 21.0,
+    },
+    Case {
+        name: "nginx `limit_req` 50r/s, burst=20",
+        start: || nginx("50r/s", 20, false),
+        kinds: &["queue"],
+        per_second: 50.0,
+        burst: 21.0,
+    },
+    Case {
+        name: "nginx `limit_req` 50r/s",
+        start: || nginx("50r/s", 0, false),
+        // One at a time: what a bucket of one does, a window of one does as well.
+        kinds: &["token_bucket", "sliding_log", "on_demand_window"],
+        per_second: 50.0,
+        burst: 1.0,
+    },
+    Case {
+        name: "`express-rate-limit`, 50 in 2 s",
+        start: || {
+            let window = Duration::from_secs(2);
+            Server::Limited(Express { limit: 50, window, ..Express::default() }.start())
+        },
+        kinds: &["on_demand_window"],
+        per_second: 25.0,
+        burst: 50.0,
+    },
+    Case {
+        name: "`limits`, fixed window, 50 in 2 s",
+        start: || limits(Strategy::FixedWindow),
+        kinds: &["on_demand_window"],
+        per_second: 25.0,
+        burst: 50.0,
+    },
+    Case {
+        name: "`limits`, moving window, 50 in 2 s",
+        start: || limits(Strategy::MovingWindow),
+        kinds: &["sliding_log"],
+        per_second: 25.0,
+        burst: 50.0,
+    },
+    Case {
+        name: "`limits`, sliding window counter, 50 in 2 s",
+        start: || limits(Strategy::SlidingWindowCounter),
+        kinds: &["sliding_counter"],
+        per_second: 25.0,
+        burst: 50.0,
+    },
+    Case {
+        name: "`plimsoll simulate`, fixed window, 40 in 2 s",
+        start: || simulated("kind = \"fixed_window\"\nlimit = 40\nwindow = \"2s\""),
+        kinds: &["fixed_window"],
+        per_second: 20.0,
+        burst: 40.0,
+    },
+];
+
+/// The report about a server.
+fn probe(url: &str, directory: &Path) -> Value {
+    let config = format!(
+        "[web]\nlisten_address = \"127.0.0.1:0\"\n[schedule]\nramp = \"0s\"\n[targets.t]\nbase_url = \"{url}\"\n\
+         path = \"/messages\"\nbody = '{{\"to\":{{\"id\":\"participant-id\"}},\"text\":\"message\"}}'\n\
+         [streams.s]\ntarget = \"t\"\nrate = \"200/s\"\n"
+    );
+    write_file(directory, "probe.toml", &config);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    command.args(["probe", "--config.file", "probe.toml", "--max-time", BUDGET]);
+    command.args(["--report.json", "report.json", "--record", "record.ndjson"]);
+    let mut process =
+        Process::spawn("probe", command.current_dir(directory), &directory.join("probe.log"));
+    let status = process.wait(RUN_MAX);
+    assert_eq!(status.code(), Some(0), "{}", process.log());
+    let report = std::fs::read_to_string(directory.join("report.json")).expect("was written");
+    serde_json::from_str(&report).expect("is JSON")
+}
+
+/// A figure of a limit, and whether it is within a tolerance of the truth, and its interval holds it.
+fn figure(found: &Value, truth: f64, tolerance: f64) -> (String, bool) {
+    let number = |key: &str| found["value"][key].as_f64();
+    let (Some(value), Some(low), Some(high)) = (number("value"), number("low"), number("high"))
+    else {
+        return ("unknown".to_owned(), false);
+    };
+    let right = (value - truth).abs() <= tolerance && low <= truth && truth <= high;
+    let mark = if right { "" } else { " !" };
+    (format!("{value:.2} ({low:.2}–{high:.2}){mark}"), right)
+}
+
+/// A row of the table, and whether everything in it is right.
+fn row(case: &Case, report: &Value) -> (String, bool) {
+    let limit = &report["conclusion"]["limits"][0];
+    let kind = limit["kind"]["value"].as_str().unwrap_or("unknown");
+    let kind_right = case.kinds.contains(&kind);
+    let (rate, rate_right) = figure(&limit["rate"], case.per_second, case.per_second / 100.0);
+    let (burst, burst_right) =
+        figure(&limit["burst"], case.burst, f64::max(1.0, case.burst * 0.02));
+    let spent = &report["experiment"]["spent"];
+    let mark = if kind_right { "" } else { " !" };
+    let text = format!(
+        "| {} | {}{mark} | {rate} | {burst} | {} | {} | {:.0} |",
+        case.name,
+        kind.replace('_', " "),
+        spent["requests"],
+        spent["throttles"],
+        spent["seconds"].as_f64().unwrap_or_default(),
+    );
+    (text, kind_right && rate_right && burst_right)
+}
+
+#[test]
+#[ignore = "needs the testbed; tests/run runs it"]
+fn a_probe_tells_what_the_limiters_of_others_are() {
+    let rows: Vec<(String, bool)> = std::thread::scope(|threads| {
+        let probing = CASES.iter().map(|case| {
+            threads.spawn(move || {
+                let server = (case.start)();
+                let directory = temp_dir();
+                let report = probe(&server.url(), directory.path());
+                let (text, right) = row(case, &report);
+                if let (false, Ok(kept)) = (right, std::env::var("PLIMSOLL_KEEP_RECORDS")) {
+                    let name = case.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+                    let kept = Path::new(&kept).join(format!("{name}.ndjson"));
+                    let _ = std::fs::copy(directory.path().join("record.ndjson"), kept);
+                }
+                (text, right)
+            })
+        });
+        let probing: Vec<_> = probing.collect();
+        probing.into_iter().map(|thread| thread.join().expect("it reports")).collect()
+    });
+    let mut table = String::from(
+        "| limiter | kind | per second | burst | requests | refused | seconds |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for (text, _) in &rows {
+        let _ = writeln!(table, "{text}");
+    }
+    println!("{table}");
+    assert!(rows.iter().all(|(_, right)| *right), "what is wrong is marked with !:\n{table}");
+}
