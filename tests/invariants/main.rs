@@ -11,6 +11,7 @@ mod ending;
 mod envelope;
 mod pacing;
 mod resume;
+mod probing;
 mod run;
 mod scenario;
 mod stream;

@@ -213,3 +213,59 @@ fn a_peek_tells_who_shares_a_pause_and_is_counted() {
         assert_eq!(pair["value"], shared, "{scope}: {pair}");
     }
 }
+
+/// A bucket of 21 with 50/s, and a probe of it; the report, and everything said.
+fn bucket(world: &World, name: &str, more: &[&str]) -> (Option<i32>, String) {
+    let bucket = "[[operations]]\nshape = \"generic\"\npath = \"/messages\"\n[[limits]]\nname = \"cap\"\n\
+        kind = \"token_bucket\"\nrate = \"50/s\"\nburst = 21\n";
+    let api = world.api(&("quota_headers = []\n".to_owned() + bucket));
+    world.write("p.toml", &(sending_to(&api.url) + &stream("a", "200/s")));
+    let args = ["probe", "--config.file", "p.toml", "--max-time", "40s", "--report.json", name];
+    let mut command = plimsoll(&args);
+    let mut process = world.spawn(command.args(more));
+    let status = process.wait(Duration::from_secs(90));
+    (status.code(), process.log())
+}
+
+#[test]
+fn a_limit_that_moved_since_the_baseline_is_told_by_the_exit_code() {
+    let world = World::new();
+    let (code, said) = bucket(&world, "first.json", &[]);
+    assert_eq!(code, Some(0), "{said}");
+    let first = report(&world, "first.json");
+    let limit = &first["conclusion"]["limits"][0];
+    assert_eq!(
+        (&limit["rate"]["status"], &limit["kind"]["value"]),
+        (&"known".into(), &"token_bucket".into()),
+        "{said}"
+    );
+    // What an earlier probe would have reported of a limit of twice the rate.
+    let mut before = first.clone();
+    for figure in ["value", "low", "high"] {
+        let rate = &mut before["conclusion"]["limits"][0]["rate"]["value"][figure];
+        *rate = (rate.as_f64().expect("a number") * 2.0).into();
+    }
+    // Side by side: each takes half a minute.
+    let (moved, same) = std::thread::scope(|threads| {
+        let against = |baseline: Value| {
+            threads.spawn(move || {
+                let world = World::new();
+                world.write("before.json", &baseline.to_string());
+                let told = bucket(&world, "now.json", &["--baseline", "before.json"]);
+                (told, report(&world, "now.json"))
+            })
+        };
+        let probing = (against(before), against(first));
+        (probing.0.join().expect("a report"), probing.1.join().expect("a report"))
+    });
+    let ((code, said), now) = moved;
+    assert_eq!(code, Some(99), "{said}");
+    assert!(said.contains("CHANGED since"), "{said}");
+    assert!(now["changes"].to_string().contains("rate"), "{now}");
+    let ((code, said), _) = same;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("Nothing has changed since"), "{said}");
+    let (code, said) = world.run(&["probe", "--config.file", "p.toml", "--baseline", "p.toml"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("--baseline p.toml"), "{said}");
+}
