@@ -32,8 +32,8 @@ pub(super) struct GateEntry {
     sends: u64,
     /// ... and those of them that have not ended.
     pub(super) in_flight: u32,
-    /// Whose refusal closed it last, and whether somebody has peeked since.
-    pub(super) closed_by: Option<StreamId>,
+    /// Who was refused in the latest pause, and whether somebody has peeked since it began.
+    pub(super) refused: Vec<StreamId>,
     pub(super) peeked: bool,
     /// What is learned about its limit.
     pub(super) learning: Box<Learning>,
@@ -134,7 +134,7 @@ impl GateTable {
             members: Vec::new(),
             sends: 0,
             in_flight: 0,
-            closed_by: None,
+            refused: Vec::new(),
             peeked: false,
             learning,
             pace: None,
@@ -251,10 +251,15 @@ impl GateTable {
         let Some(entry) = self.get_mut(id) else { return false };
         let pause = entry.gate.throttled(attempt, headers_at, advice, policy, rng);
         let (until, long) = (entry.gate.until(), entry.gate.is_long());
+        if pause == Pause::Began {
+            (entry.refused, entry.peeked) = (Vec::new(), false);
+        }
+        if !entry.refused.contains(&stream) {
+            entry.refused.push(stream);
+        }
         let change = match pause {
             Pause::Began => {
                 entry.epochs += 1;
-                (entry.closed_by, entry.peeked) = (Some(stream), false);
                 GateChange::Closed { until, advice, level: entry.gate.level(), long, cause: stream }
             }
             Pause::Extended => GateChange::Extended { until, long },

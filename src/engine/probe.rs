@@ -69,11 +69,16 @@ impl Engine {
     /// Whether a stream may send one request inside the pause of its gate.
     pub(super) fn peeks(&self, stream: &Stream) -> bool {
         let allowed = || {
-            let closed_by = self.gates.get(stream.gate).filter(|entry| !entry.peeked)?.closed_by?;
-            let other = &self.streams.get(closed_by)?.plan.identity;
-            Some(closed_by != stream.info.id && other.token != stream.plan.identity.token)
+            let Some(entry) = self.gates.get(stream.gate) else { return false };
+            // Whoever was refused with this credential waits as it was told to. The stream itself is not in the
+            // table while its slots are dealt with.
+            let mine = |id: &StreamId| {
+                let other = self.streams.get(*id);
+                other.is_none_or(|other| other.plan.identity.token == stream.plan.identity.token)
+            };
+            !entry.peeked && !entry.refused.is_empty() && !entry.refused.iter().any(mine)
         };
-        stream.peeks && allowed().unwrap_or(false)
+        stream.peeks && allowed()
     }
 }
 

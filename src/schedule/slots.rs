@@ -78,7 +78,7 @@ impl Schedule {
     pub fn keep_distance(&mut self, now: Moment) {
         let Some(due) = self.last_due else { return };
         let late = now.since(due).saturating_sub(self.rate.period() / 8);
-        self.anchor = self.anchor + late;
+        self.anchor += late;
         self.last_due = Some(due + late);
     }
 

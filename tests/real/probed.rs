@@ -165,6 +165,15 @@ fn probe(url: &str, directory: &Path) -> Value {
     serde_json::from_str(&report).expect("is JSON")
 }
 
+/// The report about what a probe recorded.
+fn infer(record: &Path) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    let output = command.arg("infer").arg(record).args(["--format", "json"]).output();
+    let output = output.expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("is JSON")
+}
+
 /// A figure of a limit, and whether it is within a tolerance of the truth, and its interval holds it.
 fn figure(found: &Value, truth: f64, tolerance: f64) -> (String, bool) {
     let number = |key: &str| found["value"][key].as_f64();
@@ -208,6 +217,12 @@ fn told(case: &Case) -> (String, bool) {
     let mut last = (String::new(), false);
     for _ in 0..if case.open { 1 } else { TRIES } {
         last = row(case, &probe(&server.url(), directory.path()));
+        // Whoever reads its record later must come to the same.
+        let (text, right) = row(case, &infer(&directory.path().join("record.ndjson")));
+        if !right {
+            last.1 = false;
+            let _ = write!(last.0, " of its record !: {text}");
+        }
         if let (false, Ok(kept)) = (last.1, std::env::var("PLIMSOLL_KEEP_RECORDS")) {
             let name = case.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
             let kept = Path::new(&kept).join(format!("{name}.ndjson"));

@@ -70,6 +70,8 @@ pub(super) fn read(input: impl BufRead, format: &LogFormat, out: &mut Gatherer) 
     let mut bytes = Vec::new();
     let address = format.address();
     let defaults: Vec<_> = address.iter().map(|name| (Factor::Address, *name)).collect();
+    // Zeros at the end may be left away: of several exactnesses the finest is that of all.
+    let mut finest = f64::INFINITY;
     while let Some(line) = next_line(&mut input, &mut bytes)? {
         let text = String::from_utf8_lossy(&bytes);
         // Comments are what logs of W3C's kind begin with.
@@ -83,12 +85,15 @@ pub(super) fn read(input: impl BufRead, format: &LogFormat, out: &mut Gatherer) 
         });
         match read {
             Ok((entry, found, exact)) => {
-                out.coarser(exact);
+                finest = finest.min(exact);
                 out.attempt(&entry, &defaults, found);
             }
             Err(_) if !line.ended => out.cut_off(),
             Err(problem) => out.unreadable(line.number, problem),
         }
+    }
+    if finest.is_finite() {
+        out.coarser(finest);
     }
     if !format.tells_duration() {
         out.remark(

@@ -148,3 +148,12 @@ fn what_is_otherwise_is_named_by_line_and_not_quoted() {
     assert!(told.contains("f0:202: at column 1: after msec its format has \" \""), "{told}");
     assert!(!told.contains("s3cret"), "{told}");
 }
+
+#[test]
+fn zeros_that_a_number_leaves_away_make_times_no_less_exact() {
+    let format = r#"{"t":$msec,"d":$request_time,"s":$status}"#;
+    let line = |t: &str| format!(r#"{{"t":{t},"d":0.001,"s":200}}"#);
+    let text = ["1795528802.700", "1795528802.783", "1795528803.000"].map(line).join("\n");
+    let gathered = read_with(with(format, Options::default()), &[&text]).expect("read");
+    assert_eq!(gathered.observations.resolution, 0.001);
+}
