@@ -79,7 +79,7 @@ impl Schedule {
         let Some(due) = self.last_due else { return };
         let late = now.since(due).saturating_sub(self.rate.period() / 8);
         self.anchor += late;
-        self.last_due = Some(due + late);
+        self.last_due = Some(now.max(due));
     }
 
     /// Takes the slots that are left away: they were never planned.
