@@ -53,9 +53,6 @@ fn the_report_of_a_probe_needs_nothing_but_itself_and_can_be_read() {
         steps.push(json!({"do": "facts"}));
         steps.push(json!({"do": "contrasts"}));
     }
-    if let Ok(picture) = std::env::var("PLIMSOLL_PICTURE") {
-        steps.push(json!({"do": "picture", "path": picture}));
-    }
     let seen = look(&page, &json!(steps));
     let requests = seen["requests"].as_array().expect("a list");
     assert!(requests.iter().all(|request| *request == page), "{requests:?}");
