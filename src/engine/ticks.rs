@@ -76,14 +76,16 @@ impl Engine {
                 pace.held = Held::All(reason);
                 self.skip_ticks(pace, from);
             }
-            let way =
-                match way.and_then(|way| self.is_crowded(gate, pace, now).map_or(Ok(way), Err)) {
-                    Ok(way) => way,
-                    Err(hold) => {
-                        pace.held = Held::All(hold.reason);
-                        return self.hold_ticks(pace, hold.look_again, now);
-                    }
-                };
+            if way.is_ok() && self.is_full(gate, pace) {
+                return self.await_place(pace, now);
+            }
+            let way = match way.and_then(|way| self.is_crowded(now).map_or(Ok(way), Err)) {
+                Ok(way) => way,
+                Err(hold) => {
+                    pace.held = Held::All(hold.reason);
+                    return self.hold_ticks(pace, hold.look_again, now);
+                }
+            };
             pace.held = Held::No;
             if pace.schedule.next_due() > now || self.sends_left == Some(0) {
                 return pace.schedule.next_due();
@@ -157,15 +159,26 @@ impl Engine {
         stream.map_or(BreakerId(u32::MAX), |stream| stream.breaker)
     }
 
-    /// No room for another request: in the process, or under a recognised limit of the scope.
-    fn is_crowded(&self, gate: GateId, pace: &GatePace, now: Moment) -> Option<Hold> {
+    /// No room for another request in the process.
+    fn is_crowded(&self, now: Moment) -> Option<Hold> {
+        let crowded = self.flights.len() >= self.in_flight_max as usize;
         let reason = SkipReason::InFlight;
-        if self.flights.len() >= self.in_flight_max as usize {
-            return Some(Hold { reason, look_again: now + CROWDED_WAKE });
-        }
-        let max = pace.adaptive.in_flight_max()?;
-        let full = self.gates.get(gate).is_some_and(|entry| entry.in_flight >= max);
-        full.then(|| Hold { reason, look_again: now + HELD_WAKE })
+        crowded.then(|| Hold { reason, look_again: now + CROWDED_WAKE })
+    }
+
+    /// No room for another request under a recognised limit of the scope.
+    fn is_full(&self, gate: GateId, pace: &GatePace) -> bool {
+        let max = pace.adaptive.in_flight_max();
+        max.is_some_and(|max| self.gates.get(gate).is_some_and(|entry| entry.in_flight >= max))
+    }
+
+    /// As many ticks as may be caught up wait for the next answer: it frees a place.
+    fn await_place(&mut self, pace: &mut GatePace, now: Moment) -> Moment {
+        pace.held = Held::No;
+        let late = pace.schedule.trim(now, pace.catch_up_slots, &mut self.rng);
+        let first_kept = pace.schedule.next_due();
+        self.deal_out(pace, late, Held::All(SkipReason::InFlight), first_kept);
+        now + HELD_WAKE
     }
 
     fn hold_ticks(&mut self, pace: &mut GatePace, look_again: Moment, now: Moment) -> Moment {

@@ -72,10 +72,12 @@ impl Job {
         let estimate = summary(&members, &self.latency, source, throttles, self.at)?;
         // While a rate is held, hints tell less than those of the way there, which are forgotten by and by.
         let better = self.believed.as_ref().filter(|believed| {
+            let moved = (estimate.rate.value / believed.rate.value).ln().abs() > KNOWN.ln();
+            let narrower = believed.rate.spread() < estimate.rate.spread()
+                && (estimate.rate.spread() > KNOWN || moved);
+            let settled = believed.rate.spread() < KNOWN && moved && !self.tripped;
             believed.source == source
-                && believed.rate.spread() < estimate.rate.spread()
-                && (estimate.rate.spread() > KNOWN
-                    || (estimate.rate.value / believed.rate.value).ln().abs() > KNOWN.ln())
+                && (narrower || settled)
                 && evidence.is_explained_by(&believed.limiter)
         });
         if better.is_some() {

@@ -8,13 +8,13 @@
 use std::time::Duration;
 
 use super::adaptive_settings::AdaptiveSettings;
+use super::crowd::Crowd;
 use super::exploration::Exploration;
+use super::feel::Feel;
 use super::hints::HintGuard;
 use super::latency::Latency;
 use super::shadow::Shadow;
-use crate::model::{
-    Answer, Estimate, EstimateSource, Interval, Kind, Moment, Pace, PaceReason, PaceState, Verdict,
-};
+use crate::model::{Answer, Estimate, Kind, Moment, Pace, PaceReason, PaceState, Verdict};
 
 /// How often a rate that rises is raised.
 const STEP: Duration = Duration::from_millis(250);
@@ -24,29 +24,11 @@ const FIRST_SHARE: f64 = 1.0 / 64.0;
 const FIRST_GROWTH: f64 = 0.139;
 /// A rate that nobody minds, per second: the first is not lower, unless the ceiling is.
 const HARMLESS: f64 = 1.0;
-/// An estimate whose ends are closer than this is known well enough to be held.
-const KNOWN: f64 = 1.012;
-/// So is one whose cautious rate is so close to its value, if it may not well be far more.
-const CLOSE: f64 = 0.99;
-const OPEN: f64 = 1.1;
-/// A search from the low end of an estimate reaches its far end in about this long, in seconds ...
-const SEEK_S: f64 = 20.0;
-/// ... but rises no faster and no slower than this, per second.
-const GROWTH: (f64, f64) = (0.004, 0.1);
 /// A kind is believed from here on.
 const CONFIDENT: f64 = 0.8;
-/// Where a search begins when the limit turns out to be another than was believed.
-const RESTART: f64 = 0.35;
-/// A search ends below the place of the latest refusal from so many refusals on.
-const STUBBORN: u32 = 3;
-/// How long the way back takes after a refusal that was not to be expected, in seconds.
-const RETURN_S: f64 = 15.0;
-/// A rate at which a refusal came while it was held is held at most so much of, whatever the estimate.
-const BELOW_A_TRIP: f64 = 0.985;
-/// A rate that moves by less than this is the same.
-const SAME: f64 = 0.002;
-/// An estimate that moves by more than this is another limit.
-const MOVED: f64 = 0.07;
+/// What has been held for so long, and for so many pauses, is known to hold.
+const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED_PAUSES: u32 = 10;
 /// How long a rate that was held too high is held lower before it may rise again, and by how much.
 const FORGIVE: (Duration, f64) = (Duration::from_secs(300), 1.01);
 /// How often a rate that is held is looked at.
@@ -55,6 +37,10 @@ const HELD_STEP: Duration = Duration::from_secs(1);
 /// least this many seconds.
 const PASSED: f64 = 1.03;
 const LOOK_LEAST_S: f64 = 10.0;
+/// Where requests in flight are limited, slots come so much faster than answers.
+const SPARE: f64 = 1.3;
+/// How fast it rises where nobody knows better, per second.
+const SLOW: f64 = 0.004;
 /// How fast the rate rises above a limit that has risen, per second.
 const RISE: f64 = 0.02;
 
@@ -80,6 +66,16 @@ pub struct Adaptive {
     /// The share of the estimate's rate that is held; less than 1 after refusals that the estimate does
     /// not explain.
     trust: f64,
+    feel: Feel,
+    crowd: Crowd,
+    /// Hints have said that nothing is left, and the reset has not come.
+    exhausted: bool,
+    /// Refusals since the latest long stretch without.
+    trips: u32,
+    /// Those of them that came at a rate which the estimate had allowed.
+    surprises: u32,
+    /// Since when a rate has been held.
+    held_since: Moment,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,6 +89,8 @@ enum Mode {
     Explore {
         growth: f64,
     },
+    /// No estimate explains the refusals.
+    Feel,
 }
 
 impl Mode {
@@ -125,6 +123,12 @@ impl Adaptive {
             latency: Latency::default(),
             tripped: None,
             trust: 1.0,
+            feel: Feel::default(),
+            crowd: Crowd::default(),
+            exhausted: false,
+            trips: 0,
+            surprises: 0,
+            held_since: now,
         };
         if remembered.is_some() {
             policy.estimated(remembered, now);
@@ -153,10 +157,14 @@ impl Adaptive {
     /// The rate to pace at, all streams together, per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        let rate = self.rate.min(self.ceiling) * self.latency.share();
+        // Where requests in flight are what is limited, answers set the pace.
+        let spare = if self.in_flight_max().is_some() { SPARE } else { 1.0 };
+        let rate = (self.rate * spare).min(self.ceiling) * self.latency.share();
         match self.mode {
             Mode::Hold => rate,
-            Mode::Seek { .. } | Mode::Explore { .. } => rate.min(self.hints.rate_max()),
+            Mode::Seek { .. } | Mode::Explore { .. } | Mode::Feel => {
+                rate.min(self.hints.rate_max())
+            }
         }
     }
 
@@ -172,6 +180,7 @@ impl Adaptive {
         if self.closed || now < self.next_step {
             return;
         }
+        self.look_at_hints(now);
         let dt = (STEP + now.since(self.next_step).min(STEP)).as_secs_f64();
         self.next_step = now + STEP;
         match self.mode {
@@ -191,6 +200,25 @@ impl Adaptive {
                 self.climb(growth, dt, now);
             }
             Mode::Hold => self.review_held(now),
+            Mode::Feel => {
+                self.rate = self.feel.rate(now).min(self.ceiling);
+                self.reason = PaceReason::Admitted;
+            }
+        }
+    }
+
+    /// A quota that hints say is used up is as good as a refusal, where nothing better is known.
+    fn look_at_hints(&mut self, now: Moment) {
+        let exhausted = self.hints.exhausted(now);
+        let was = std::mem::replace(&mut self.exhausted, exhausted.is_some());
+        let Some(left) = exhausted.filter(|_| !was) else {
+            return;
+        };
+        if matches!(self.mode, Mode::Seek { .. } | Mode::Feel) {
+            let rate = self.rate.min(self.feel.average(2.0 * left.as_secs_f64(), now));
+            self.feel.tripped(rate, false, now);
+            self.feel.opened(Duration::ZERO, now);
+            self.turn(Mode::Feel, self.feel.rate(now), PaceReason::Hinted, now);
         }
     }
 
@@ -218,7 +246,9 @@ impl Adaptive {
         if hinted || self.rate >= self.ceiling || !self.exploration.is_due(now, &self.settings) {
             return;
         }
-        let Some(estimate) = &self.estimate else { return };
+        let Some(estimate) = &self.estimate else {
+            return;
+        };
         let growth =
             (PASSED - 1.0) / (2.0 * estimate.limiter.window().as_secs_f64()).max(LOOK_LEAST_S);
         self.exploration.began();
@@ -237,6 +267,9 @@ impl Adaptive {
     /// Requests in flight that a recognised concurrency limit allows.
     #[must_use]
     pub fn in_flight_max(&self) -> Option<u32> {
+        if self.mode == Mode::Feel {
+            return self.crowd.most();
+        }
         let estimate = self.estimate.as_ref().filter(|e| e.confidence > CONFIDENT)?;
         match estimate.limiter {
             Kind::Concurrency { limit } => u32::try_from(limit).ok(),
@@ -248,14 +281,21 @@ impl Adaptive {
     pub fn sent(&mut self, now: Moment) {
         self.shadow.sent(now);
         self.hints.sent();
+        self.crowd.sent(now);
     }
 
     /// An attempt ended. `later`: requests of the scope that were sent after this one.
     pub fn answered(&mut self, answer: &Answer, later: u64, now: Moment) {
         self.hints.answered(answer, later, now);
+        self.crowd.ended(later, answer.verdict == Verdict::Accepted, now);
         match answer.verdict {
-            Verdict::Throttled => self.exploration.refused(),
+            Verdict::Throttled => {
+                self.crowd.refused(later, now);
+                self.exploration.refused();
+                self.feel.refused();
+            }
             Verdict::Accepted => {
+                self.feel.admitted(now);
                 self.latency.answered(answer, self.settings.latency_max, now);
             }
             _ => {}
@@ -268,9 +308,20 @@ impl Adaptive {
             return;
         }
         self.closed = true;
-        let rate = self.rate();
+        let rate = self.rate().min(self.rate);
+        let held = matches!(self.mode, Mode::Hold | Mode::Explore { .. });
+        if held && now.since(self.held_since) >= SETTLED.max(self.feel.pause() * SETTLED_PAUSES) {
+            (self.trips, self.surprises) = (0, 0);
+        }
+        self.trips += 1;
+        let allowed = matches!(self.mode, Mode::Hold | Mode::Seek { target: Some(_), .. });
+        self.surprises += u32::from(allowed);
+        self.feel.tripped(rate, self.mode == Mode::Feel, now);
         self.tripped = Some((self.mode, rate));
-        let mode = Mode::Seek { growth: GROWTH.0, target: None };
+        let mode = match self.mode {
+            Mode::Feel => Mode::Feel,
+            _ => Mode::Seek { growth: SLOW, target: None },
+        };
         self.turn(mode, rate * 0.7, PaceReason::Throttled, now);
     }
 
@@ -284,85 +335,17 @@ impl Adaptive {
         self.closed = false;
         self.next_step = now + STEP;
         self.exploration.ended(now, held, &self.settings);
-    }
-
-    /// A fit came back; `None`: the record does not tell.
-    pub fn estimated(&mut self, estimate: Option<Estimate>, now: Moment) {
-        let before = std::mem::replace(&mut self.estimate, estimate);
-        let tripped = self.tripped.take();
-        match (&self.estimate, before) {
-            (Some(estimate), before) => {
-                let rate = estimate.rate;
-                let moved = before.as_ref().and_then(|before| moved(before, estimate));
-                let hinted = estimate.source == EstimateSource::Hints;
-                let usual = if hinted { PaceReason::Hinted } else { PaceReason::Estimated };
-                let reason = moved.unwrap_or(usual);
-                if moved.is_some() {
-                    self.trust = 1.0;
-                }
-                let close = estimate.cautious >= rate.value * CLOSE
-                    && (rate.high < rate.value * OPEN || estimate.throttles >= STUBBORN || hinted);
-                if rate.spread() > KNOWN && !close {
-                    // Refusals that taught so little will not teach more: it stays below the latest.
-                    let stubborn = estimate.throttles >= STUBBORN && !hinted;
-                    let below = tripped.filter(|_| stubborn).map(|(_, at)| at * BELOW_A_TRIP);
-                    self.seek(rate, below, reason, now);
-                } else {
-                    self.hold(tripped, reason, now);
-                }
-            }
-            (None, before) => {
-                self.shadow.adopt(None);
-                if let (Some(_), Some((_, rate))) = (before, tripped) {
-                    // What was believed is no longer true, and nothing else is known yet.
-                    self.trust = 1.0;
-                    let mode = Mode::Seek { growth: (1.1 / RESTART).ln() / SEEK_S, target: None };
-                    self.turn(mode, rate * RESTART, PaceReason::LimitFell, now);
-                }
-            }
+        self.feel.opened(held, now);
+        self.crowd.opened();
+        if self.mode == Mode::Feel {
+            self.rate = self.feel.rate(now).min(self.ceiling);
         }
     }
 
-    /// Looks for the limit where the estimate has it, from its low end, up to `below` if that is known to be the wall.
-    fn seek(&mut self, rate: Interval, below: Option<f64>, reason: PaceReason, now: Moment) {
-        let start = rate.low.max(rate.value * 0.3);
-        let growth = (1.25 * rate.value / start).ln() / SEEK_S;
-        let target = below.map(|below| below.max(start));
-        let mode = Mode::Seek { growth: growth.clamp(GROWTH.0, GROWTH.1), target };
-        self.shadow.adopt(None);
-        self.turn(mode, start, reason, now);
-    }
-
-    /// Holds what the estimate allows.
-    fn hold(&mut self, tripped: Option<(Mode, f64)>, reason: PaceReason, now: Moment) {
-        // Kinds that explain the same hints predict the same; what hints say by themselves is a round trip old.
-        let believed = self
-            .estimate
-            .as_ref()
-            .filter(|e| e.confidence > CONFIDENT || e.source == EstimateSource::Hints);
-        self.shadow.adopt(believed.map(|e| e.limiter));
-        let Some(held) = self.held_rate() else { return };
-        let Some((Mode::Hold, tripped)) = tripped else {
-            let same = self.mode == Mode::Hold && (self.rate / held - 1.0).abs() < SAME;
-            if !same {
-                self.turn(Mode::Hold, held, reason, now);
-            }
-            return;
-        };
-        // A refusal where none was to be expected: the limit may have fallen, far below what the
-        // record of better times suggests. It shows on the way back to the rate that was held.
-        let target = held.min(BELOW_A_TRIP * tripped);
-        self.trust *= target / held;
-        let mode = Mode::Seek { growth: -RESTART.ln() / RETURN_S, target: Some(target) };
-        self.turn(mode, target * RESTART, reason, now);
-    }
-
-    fn held_rate(&self) -> Option<f64> {
-        let estimate = self.estimate.as_ref()?;
-        Some(estimate.cautious * (1.0 - self.settings.margin) * self.trust)
-    }
-
     fn turn(&mut self, mode: Mode, rate: f64, reason: PaceReason, now: Moment) {
+        if mode == Mode::Hold && self.mode != Mode::Hold {
+            self.held_since = now;
+        }
         self.mode = mode;
         self.rate = rate.min(self.ceiling);
         self.reason = reason;
@@ -375,8 +358,10 @@ impl Adaptive {
     pub fn pace(&self) -> Pace {
         let state = match self.mode {
             _ if self.closed => PaceState::Paused,
-            Mode::Hold | Mode::Seek { .. } if self.rate >= self.ceiling => PaceState::Ceiling,
-            Mode::Seek { .. } => PaceState::Seeking,
+            Mode::Hold | Mode::Seek { .. } | Mode::Feel if self.rate >= self.ceiling => {
+                PaceState::Ceiling
+            }
+            Mode::Seek { .. } | Mode::Feel => PaceState::Seeking,
             Mode::Hold => PaceState::Holding,
             Mode::Explore { .. } => PaceState::Exploring,
         };
@@ -402,16 +387,6 @@ fn first(ceiling: f64) -> f64 {
     (ceiling * FIRST_SHARE).max(HARMLESS).min(ceiling)
 }
 
-/// Which way the limit has moved, if the new estimate is of another than the old one.
-fn moved(before: &Estimate, after: &Estimate) -> Option<PaceReason> {
-    let ratio = after.rate.value / before.rate.value;
-    match ratio {
-        _ if before.rate.spread() > 1.0 + MOVED => None,
-        _ if ratio < 1.0 - MOVED => Some(PaceReason::LimitFell),
-        _ if ratio > 1.0 + MOVED => Some(PaceReason::LimitRose),
-        _ => None,
-    }
-}
-
+mod fits;
 #[cfg(test)]
 mod tests;

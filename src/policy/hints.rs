@@ -4,6 +4,8 @@
 //! refusal while plenty was left by that reckoning is a lie; two of them, in different epochs, and the
 //! hints are not believed again.
 
+use std::time::Duration;
+
 use crate::model::{Answer, Moment, QuotaHint, Verdict};
 
 /// Lies until hints are distrusted.
@@ -11,6 +13,10 @@ const LIES_MAX: u32 = 2;
 /// A refusal with more than this share of the limit left (and more than so many requests) is a lie.
 const PLENTY: (f64, f64) = (0.1, 3.0);
 
+/// A quota that is said to have risen by this share of its limit, long before its reset and without one, is another's.
+const RISEN: f64 = 0.2;
+const LONG_BEFORE: Duration = Duration::from_secs(5);
+const SAME_RESET: Duration = Duration::from_millis(1_100);
 /// A quota of which this share is left is hardly touched.
 const UNTOUCHED: f64 = 0.5;
 
@@ -19,6 +25,8 @@ const UNTOUCHED: f64 = 0.5;
 pub(super) struct HintGuard {
     latest: Option<Latest>,
     lies: u32,
+    /// The reset of the present window, and the least that was said to be left of it.
+    window: Option<(Moment, f64)>,
     /// Refusals that follow one another are one lesson.
     refusing: bool,
 }
@@ -81,15 +89,40 @@ impl HintGuard {
             return;
         }
         let heard_at = answer.headers_at.unwrap_or(now);
+        let reset_at = hint.reset.map(|reset| heard_at + reset);
+        self.compare(limit as f64, remaining as f64, reset_at, now);
         self.latest = Some(Latest {
             sent_at: answer.sent_at,
             limit: limit as f64,
             left: remaining as f64 - later as f64,
             said: remaining as f64,
             age_s: heard_at.since(answer.sent_at).as_secs_f64(),
-            reset_at: hint.reset.map(|reset| heard_at + reset).filter(|at| *at > now),
+            reset_at: reset_at.filter(|at| *at > now),
             heard_at,
         });
+    }
+
+    /// What is left of one window does not rise.
+    fn compare(&mut self, limit: f64, left: f64, reset_at: Option<Moment>, now: Moment) {
+        let Some(reset_at) = reset_at.filter(|at| *at > now + LONG_BEFORE) else {
+            self.window = None;
+            return;
+        };
+        let same = |at: Moment| at.since(reset_at).max(reset_at.since(at)) < SAME_RESET;
+        self.window = match self.window {
+            Some((at, least)) if same(at) => {
+                let risen = left > least + RISEN * limit;
+                self.lies += u32::from(risen);
+                Some((at, if risen { left } else { least.min(left) }))
+            }
+            _ => Some((reset_at, left)),
+        };
+    }
+
+    /// Whether nothing is left, and how long that will last.
+    pub(super) fn exhausted(&self, now: Moment) -> Option<Duration> {
+        let latest = self.believed().filter(|_| self.vetoes(now))?;
+        latest.reset_at.map(|at| at.since(now))
     }
 
     /// Whether nothing is left before the reset.

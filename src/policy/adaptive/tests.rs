@@ -2,7 +2,7 @@
 
 use super::super::ExplorationSettings;
 use super::*;
-use crate::model::{Dialect, QuotaHint};
+use crate::model::{Dialect, EstimateSource, Interval, QuotaHint};
 
 const SETTINGS: AdaptiveSettings =
     AdaptiveSettings { margin: 0.01, exploration: None, latency_max: None };
@@ -158,4 +158,40 @@ fn a_ramp_does_not_make_the_search_begin_near_nothing() {
     }
     review_until(&mut policy, 5.0, 30.0);
     assert!(policy.rate() > 50.0, "{}", policy.rate());
+}
+
+#[test]
+fn refusals_that_no_estimate_explains_are_met_by_feel_and_the_rate_comes_back() {
+    let open = |rate: f64| Estimate {
+        rate: Interval { value: rate, low: rate * 0.2, high: rate * 2.0 },
+        cautious: rate * 0.3,
+        ..known(rate)
+    };
+    let mut policy = Adaptive::new(SETTINGS, 1_000.0, None, at(0.0));
+    let mut now = 0.0;
+    for trip in 0..6 {
+        review_until(&mut policy, now, now + 40.0);
+        now += 40.0;
+        policy.closed(at(now));
+        policy.estimated(Some(open(10.0 + f64::from(trip))), at(now));
+        policy.opened(Duration::from_secs(1), at(now + 1.0));
+        now += 1.0;
+    }
+    let after_the_cut = policy.rate();
+    review_until(&mut policy, now, now + 20.0);
+    let back = policy.rate();
+    assert!(back > after_the_cut * 1.1, "{after_the_cut} to {back}");
+    review_until(&mut policy, now + 20.0, now + 7_200.0);
+    assert!(policy.rate() > back * 1.3, "it does not stay at a wrong place for ever: {back}");
+}
+
+#[test]
+fn what_is_left_of_one_window_does_not_rise_or_the_hints_are_of_somebody_else() {
+    let mut policy = Adaptive::new(SETTINGS, 1_000.0, None, at(0.0));
+    for (i, left) in [500, 200, 550, 300, 700].into_iter().enumerate() {
+        let t = i as f64;
+        let hints = vec![hint(1_000, left, 60 - i as u64)];
+        policy.answered(&answer(Verdict::Accepted, t, 0.0, hints), 0, at(t));
+    }
+    assert_eq!(policy.pace().hints_trusted, Some(false));
 }
