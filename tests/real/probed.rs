@@ -16,7 +16,8 @@ use crate::support::process::{Process, free_ports, temp_dir, write_file};
 
 /// What a probe may take, and what it is given to say it.
 const BUDGET: &str = "60s";
-const RUN_MAX: Duration = Duration::from_secs(120);
+/// What it thinks about at its end takes long on a busy machine.
+const RUN_MAX: Duration = Duration::from_secs(240);
 
 /// A server with a limit.
 enum Server {
@@ -174,62 +175,80 @@ fn infer(record: &Path) -> Value {
     serde_json::from_slice(&output.stdout).expect("is JSON")
 }
 
-/// A figure of a limit, and whether it is within a tolerance of the truth, and its interval holds it.
-fn figure(found: &Value, truth: f64, tolerance: f64) -> (String, bool) {
+/// What an answer is worth, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    Wrong,
+    /// It says that it does not know, as it may on a machine that is busy with something else.
+    Unknown,
+    Right,
+}
+
+impl Worth {
+    fn of(right: bool) -> Self {
+        if right { Self::Right } else { Self::Wrong }
+    }
+}
+
+/// A figure of a limit, which is right within a tolerance of the truth, if its interval holds it.
+fn figure(found: &Value, truth: f64, tolerance: f64) -> (String, Worth) {
     let number = |key: &str| found["value"][key].as_f64();
     let (Some(value), Some(low), Some(high)) = (number("value"), number("low"), number("high"))
     else {
-        return ("unknown".to_owned(), false);
+        return ("unknown".to_owned(), Worth::Unknown);
     };
     let right = (value - truth).abs() <= tolerance && low <= truth && truth <= high;
     let mark = if right { "" } else { " !" };
-    (format!("{value:.2} ({low:.2}–{high:.2}){mark}"), right)
+    (format!("{value:.2} ({low:.2}–{high:.2}){mark}"), Worth::of(right))
 }
 
-/// A row of the table, and whether everything in it is right.
-fn row(case: &Case, report: &Value) -> (String, bool) {
+/// A row of the table, and what the worst of it is worth.
+fn row(case: &Case, report: &Value) -> (String, Worth) {
     let limit = &report["conclusion"]["limits"][0];
-    let kind = limit["kind"]["value"].as_str().unwrap_or("unknown");
-    let kind_right = case.kinds.contains(&kind);
-    let (rate, rate_right) = figure(&limit["rate"], case.per_second, case.per_second / 100.0);
+    let kind = limit["kind"]["value"].as_str();
+    let kind_worth = kind.map_or(Worth::Unknown, |kind| Worth::of(case.kinds.contains(&kind)));
+    let (rate, rate_worth) = figure(&limit["rate"], case.per_second, case.per_second / 100.0);
     let tolerance = f64::max(1.0, case.burst * 0.02);
-    let (burst, burst_right) = figure(&limit["burst"], case.burst, tolerance);
+    let (burst, burst_worth) = figure(&limit["burst"], case.burst, tolerance);
     let spent = &report["experiment"]["spent"];
-    let mark = if kind_right { "" } else { " !" };
+    let mark = if kind_worth == Worth::Wrong { " !" } else { "" };
     let text = format!(
         "| {} | {}{mark} | {rate} | {burst} | {} | {} | {:.0} |",
         case.name,
-        kind.replace('_', " "),
+        kind.unwrap_or("unknown").replace('_', " "),
         spent["requests"],
         spent["throttles"],
         spent["seconds"].as_f64().unwrap_or_default(),
     );
-    (text, kind_right && rate_right && burst_right)
+    (text, kind_worth.min(rate_worth).min(burst_worth))
 }
+
+/// So many of those that are not open must be told wholly, on the busiest machine.
+const RIGHT_MIN: usize = 4;
 
 /// Intervals of 95 % miss once in twenty: what is wrong twice is wrong.
 const TRIES: u32 = 2;
 
 /// The row about a limiter; one more probe is made where a first one came out wrong.
-fn told(case: &Case) -> (String, bool) {
+fn told(case: &Case) -> (String, Worth) {
     let server = (case.start)();
     let directory = temp_dir();
-    let mut last = (String::new(), false);
+    let mut last = (String::new(), Worth::Unknown);
     for _ in 0..if case.open { 1 } else { TRIES } {
         last = row(case, &probe(&server.url(), directory.path()));
         // Whoever reads its record later must come to the same.
-        let (text, right) = row(case, &infer(&directory.path().join("record.ndjson")));
-        if !right {
-            last.1 = false;
-            let _ = write!(last.0, " of its record !: {text}");
+        let (text, worth) = row(case, &infer(&directory.path().join("record.ndjson")));
+        if worth < last.1 {
+            last.1 = worth;
+            let _ = write!(last.0, " of its record: {text}");
         }
-        if !last.1 {
+        if last.1 != Worth::Right {
             // To be looked at afterwards.
             let name = case.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
             let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.ndjson"));
             let _ = std::fs::copy(directory.path().join("record.ndjson"), kept);
         }
-        if last.1 {
+        if last.1 == Worth::Right {
             break;
         }
     }
@@ -239,7 +258,7 @@ fn told(case: &Case) -> (String, bool) {
 #[test]
 #[ignore = "needs the testbed; tests/run runs it"]
 fn a_probe_tells_what_the_limiters_of_others_are() {
-    let rows: Vec<(String, bool)> = std::thread::scope(|threads| {
+    let rows: Vec<(String, Worth)> = std::thread::scope(|threads| {
         let probing: Vec<_> = CASES.iter().map(|case| threads.spawn(move || told(case))).collect();
         probing.into_iter().map(|thread| thread.join().expect("it reports")).collect()
     });
@@ -251,7 +270,11 @@ fn a_probe_tells_what_the_limiters_of_others_are() {
         let _ = writeln!(table, "{text}");
     }
     println!("{table}");
-    let wrong = CASES.iter().zip(&rows).filter(|(case, (_, right))| !right && !case.open);
-    let wrong: Vec<_> = wrong.map(|(case, _)| case.name).collect();
+    let with = |worth: Worth| {
+        let rows = CASES.iter().zip(&rows).filter(move |(case, row)| row.1 == worth && !case.open);
+        rows.map(|(case, _)| case.name).collect::<Vec<_>>()
+    };
+    let (wrong, right) = (with(Worth::Wrong), with(Worth::Right));
     assert!(wrong.is_empty(), "{wrong:?}; what is wrong is marked with !:\n{table}");
+    assert!(right.len() >= RIGHT_MIN, "only {right:?}:\n{table}");
 }

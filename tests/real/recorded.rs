@@ -62,6 +62,14 @@ fn jmeter_and_nginx_tell_the_same_of_a_load_test() {
     let access = nginx.access_log_file();
     let of_nginx = infer(&[&access], &["--log-format", NGINX_FORMAT]);
     assert_eq!(counted(&of_nginx), expected);
+    // nginx knows best when its requests came.
+    let limit = &of_nginx["limits"][0];
+    assert_eq!(limit["kind"]["value"], "token_bucket", "{limit}");
+    for (figure, truth, tolerance) in [("rate", 100.0, 1.0), ("burst", 21.0, 1.0)] {
+        let number = |key: &str| limit[figure]["value"][key].as_f64().expect("a number");
+        let (value, low, high) = (number("value"), number("low"), number("high"));
+        assert!((value - truth).abs() <= tolerance && low <= truth && truth <= high, "{limit}");
+    }
     // Without a header, as JMeter is often told to write it.
     let csv_text = text(&csv);
     let (_, rows) = csv_text.split_once('\n').expect("a header");
