@@ -59,7 +59,7 @@ fn main() -> ExitCode {
                     }
                     let sat = sit::sit(case, arguments.watch);
                     let mark = mark::mark(case, &sat);
-                    if arguments.watch || (arguments.wrong && !mark.is_right()) {
+                    if arguments.watch || (arguments.wrong && !mark.is_right_and_covered()) {
                         println!("{}", mark::line(case, &sat, &mark));
                     }
                     if let Ok(mut marks) = marks.lock() {

@@ -29,6 +29,10 @@ impl Mark {
     pub(crate) fn is_right(&self) -> bool {
         self.kind == Some(true) && self.rate_right && self.burst_right
     }
+
+    pub(crate) fn is_right_and_covered(&self) -> bool {
+        self.is_right() && self.rate_covered == Some(true) && self.burst_covered == Some(true)
+    }
 }
 
 /// Marks of many.
@@ -110,7 +114,7 @@ pub(crate) fn line(case: &Case, sat: &Sat, mark: &Mark) -> String {
         mark.rate_covered,
         mark.burst,
         mark.burst_covered,
-        sat.conclusion.limits.first().map(|l| &l.kinds),
+        sat.conclusion.limits.first().map(|l| (known(&l.rate), known(&l.burst), &l.kinds)),
     )
 }
 

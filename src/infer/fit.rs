@@ -10,44 +10,19 @@ use std::time::Duration;
 use super::families::{self, Bounds, Latency};
 use super::grid::{self, Cell, Weighed};
 use super::limit::{LIMIT_RANGE, Limit};
+use super::prior::{
+    BUCKET, CONCURRENT, COUNTED_LEAST, COUNTER, FIXED, LOG, ON_DEMAND, SPACED, ln_liked,
+    window_candidates,
+};
 use super::record::{Excerpt, Trip};
 use super::summary::alike;
 use crate::model::{Kind, Rate};
 
-/// Windows that vendors like, in seconds, and how much of the prior they share.
-const ROUND: &[(f64, f64)] = &[
-    (1.0, 0.40),
-    (60.0, 0.25),
-    (10.0, 0.10),
-    (5.0, 0.04),
-    (30.0, 0.04),
-    (2.0, 0.03),
-    (15.0, 0.02),
-    (20.0, 0.02),
-    (0.1, 0.02),
-    (0.5, 0.02),
-    (120.0, 0.02),
-    (300.0, 0.02),
-];
-/// The share of the prior that any other window has.
-const UNROUND: f64 = 0.12;
-const UNROUND_STEPS: u32 = 48;
-const WINDOW_MIN: f64 = 0.05;
-const WINDOW_MAX: f64 = 300.0;
-/// The prior of each family.
-const FIXED: f64 = 0.2;
-const ON_DEMAND: f64 = 0.15;
-const LOG: f64 = 0.2;
-const COUNTER: f64 = 0.05;
-const BUCKET: f64 = 0.3;
-const SPACED: f64 = 0.07;
-const CONCURRENT: f64 = 0.01;
-/// The shortest windows of counters that approximate, in seconds.
-pub(super) const COUNTED_LEAST: f64 = 1.0;
 /// Windows of odd lengths that begin at fixed times and are looked at closely.
 const ODD_MAX: usize = 6;
 /// How much likelier an inherited limiter is, as a logarithm.
 const INHERITED: f64 = 3.4;
+
 /// One limiter that may be it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member {
@@ -59,19 +34,6 @@ pub(super) struct Member {
     pub(super) weight: f64,
 }
 
-/// Windows that a limiter may have, each with the logarithm of its prior and, where it stands for its
-/// neighbours, how far it is to the next (as a logarithm of their ratio).
-pub(super) fn window_candidates() -> impl Iterator<Item = (f64, f64, f64)> {
-    let step = (WINDOW_MAX / WINDOW_MIN).ln() / f64::from(UNROUND_STEPS);
-    let unround = (0..UNROUND_STEPS).map(move |i| {
-        let window = WINDOW_MIN * (step * (f64::from(i) + 0.5)).exp();
-        // Windows of less than a second are rare, and the shorter the rarer.
-        let share = UNROUND / f64::from(UNROUND_STEPS) * window.min(1.0);
-        (window, share.ln(), step)
-    });
-    ROUND.iter().map(|(window, share)| (*window, share.ln(), 0.0)).chain(unround)
-}
-
 /// The even rate that a limiter with windows admits for ever, if its limit is this: windows are longer by what jitter
 /// may bring together. A sliding counter admits one request less than it says: the last of them would have to come
 /// when the one before no longer weighs anything.
@@ -81,25 +43,6 @@ pub(super) fn lasting(kind: &Kind, limit: f64, latency: &Latency) -> f64 {
         _ => limit,
     };
     limit / (kind.window().as_secs_f64() + latency.jitter_max)
-}
-
-/// Rates that vendors like, per second or per minute: these digits, and a power of ten.
-const LIKED: &[f64] = &[1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 9.0];
-/// How much of the prior they share.
-const LIKED_SHARE: f64 = 0.5;
-
-/// How much likelier a refill of this rate is than one that nobody likes, as a logarithm, for a cell of this width
-/// over the logarithm of the rate.
-fn ln_liked(rate: f64, width: f64) -> f64 {
-    let near = |rate: f64| {
-        let digits = 10.0_f64.powf(rate.log10().rem_euclid(1.0));
-        let off = |liked: &f64| (digits / liked).ln().abs().min((digits / liked / 10.0).ln().abs());
-        LIKED.iter().map(off).fold(f64::INFINITY, f64::min) <= width / 2.0
-    };
-    // So many of them in a decade of either unit, some of both.
-    let each = LIKED_SHARE / (2.0 * LIKED.len() as f64) * 10.0_f64.ln();
-    let liked = if near(rate) || near(rate * 60.0) { each / width } else { 0.0 };
-    (1.0 - LIKED_SHARE + liked).ln()
 }
 
 /// The even rate at which a bucket of few tokens is never found empty under jitter.
@@ -129,6 +72,15 @@ fn ln_sum(cells: &[Cell<Limit>]) -> f64 {
     best + weights.map(|w| (w - best).exp()).sum::<f64>().ln()
 }
 
+/// How fast a queue lets requests through, as their delays tell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Served {
+    /// Per second.
+    pub(super) rate: f64,
+    /// Standard deviation, as a ratio.
+    pub(super) spread: f64,
+}
+
 /// A fit of one record.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fit<'a> {
@@ -140,6 +92,8 @@ pub(super) struct Fit<'a> {
     pub(super) thorough: bool,
     /// Round numbers are no likelier than others.
     pub(super) flat: bool,
+    /// What is admitted is delayed: it is a queue.
+    pub(super) served: Option<Served>,
 }
 
 impl Fit<'_> {
@@ -149,10 +103,15 @@ impl Fit<'_> {
             return None;
         }
         let mut members = Vec::new();
+        if let Some(served) = &self.served {
+            self.queues(served, &mut members);
+            return Some(members);
+        }
         self.buckets(&mut members);
         self.spaced(&mut members);
         self.concurrent(&mut members);
         self.windows(&mut members);
+        self.as_long_as_held(&mut members);
         if let Some(inherited) = &self.inherited {
             let heirs = members.iter_mut().filter(|m| alike(&m.kind, inherited));
             heirs.for_each(|m| m.weight += INHERITED);
@@ -160,15 +119,50 @@ impl Fit<'_> {
         Some(members)
     }
 
+    /// A log over as long as the server holds a request is a limit of those that it holds: that both are equally long
+    /// by chance is less likely.
+    fn as_long_as_held(&self, members: &mut [Member]) {
+        const ALIKE: f64 = 0.03;
+        const LIKELIER: f64 = 2.0;
+        let held = self.latency.held();
+        if !self.thorough || held < 8.0 * self.latency.jitter_max.max(1e-3) {
+            return;
+        }
+        for member in members {
+            if let Kind::SlidingLog { limit, window } = member.kind
+                && (window.as_secs_f64() / held - 1.0).abs() < ALIKE
+            {
+                let rate = limit as f64 / held;
+                let spread = (self.latency.jitter / held * 0.3).max(0.003) * rate;
+                let weight = member.weight + LIKELIER;
+                *member = Member { kind: Kind::Concurrency { limit }, rate, spread, weight };
+            }
+        }
+    }
+
     fn windows(&self, members: &mut Vec<Member>) {
         let flat = self.flat;
         let candidates: Vec<_> = window_candidates().filter(|c| !flat || c.2 > 0.0).collect();
         let sliding = |limit, window| Kind::SlidingLog { limit, window };
-        self.anywhere(&candidates, LOG, families::sliding, sliding, members);
+        let log = |record: &Excerpt, latency: &Latency, window: f64, wide: f64| {
+            let mut bounds = families::sliding(record, latency, window);
+            bounds.soften(bounds.floor * wide / 4.0);
+            bounds
+        };
+        self.anywhere(&candidates, LOG, log, sliding, members);
         let on_demand = |limit, window| Kind::OnDemandWindow { limit, window };
         // Nobody counts on demand or by two windows over less than a second.
-        let long: Vec<_> = candidates.iter().copied().filter(|c| c.0 >= COUNTED_LEAST).collect();
-        self.anywhere(&long, ON_DEMAND, families::on_demand, on_demand, members);
+        let long: Vec<_> = candidates
+            .iter()
+            .copied()
+            .filter(|c| c.0 * (c.2 / 2.0).exp() >= COUNTED_LEAST)
+            .collect();
+        let demanded = |record: &Excerpt, latency: &Latency, window: f64, wide: f64| {
+            let mut bounds = families::on_demand(record, latency, window, wide);
+            bounds.soften(bounds.floor * wide / 4.0);
+            bounds
+        };
+        self.anywhere(&long, ON_DEMAND, demanded, on_demand, members);
         let fixed = |limit, window, phase| Kind::FixedWindow { limit, window, phase };
         let whole = Limit::whole as fn(&Bounds) -> Limit;
         self.phased(&candidates, FIXED, (families::fixed, whole), fixed, members);
@@ -182,16 +176,19 @@ impl Fit<'_> {
         &self,
         candidates: &[(f64, f64, f64)],
         prior: f64,
-        bounds: impl Fn(&Excerpt, &Latency, f64) -> Bounds,
+        bounds: impl Fn(&Excerpt, &Latency, f64, f64) -> Bounds,
         kind: impl Fn(u64, Duration) -> Kind,
         members: &mut Vec<Member>,
     ) {
         for &(window, share, step) in candidates {
-            let levels: &[u32] = if step > 0.0 { &[1, 8, 8] } else { &[1] };
-            let cells = grid::refine(window.ln(), step, levels, 4, |x, step| {
-                let mut bounds = bounds(self.record, &self.latency, x.exp());
-                bounds.soften(bounds.floor * step / 4.0);
-                Limit::whole(&bounds)
+            let levels: &[u32] = match step > 0.0 {
+                true if self.thorough => &[1, 40, 8],
+                true => &[1, 8, 8],
+                false => &[1],
+            };
+            let kept = if self.thorough { 8 } else { 4 };
+            let cells = grid::refine(window.ln(), step, levels, kept, |x, step| {
+                Limit::whole(&bounds(self.record, &self.latency, x.exp(), step))
             });
             for cell in cells {
                 let weight = share + prior.ln() + cell.share;
@@ -320,6 +317,34 @@ impl Fit<'_> {
         }
     }
 
+    /// What a queue refuses is what a bucket of the same rate would. Its delays tell the rate, closer than refusals do
+    /// and whatever jitter makes of those: they tell the depth.
+    fn queues(&self, served: &Served, members: &mut Vec<Member>) {
+        const STEPS: i32 = 8;
+        const APART: f64 = 0.375;
+        let found = |rate: f64| {
+            let bounds = families::bucket(self.record, &self.latency, rate);
+            Limit::fractioned(&bounds)
+        };
+        let rates = (-STEPS..=STEPS).map(|i| {
+            let off = f64::from(i) * APART;
+            let rate = served.rate * (served.spread * off).exp();
+            (rate, (-off * off / 2.0) + (APART / 2.507).ln(), found(rate))
+        });
+        let rates: Vec<_> = rates.collect();
+        let best = rates.iter().map(|(_, _, found)| found.weight).fold(f64::NEG_INFINITY, f64::max);
+        for (rate, share, found) in &rates {
+            let Some(exact) = Rate::from_per_second(*rate) else { continue };
+            let spread = rate * served.spread * APART / 2.0;
+            for point in &found.points {
+                let depth = (point.value.round().max(1.0) as u64).saturating_sub(1);
+                let kind = Kind::Queue { rate: exact, depth };
+                let weight = BUCKET.ln() + share + best + point.weight - found.weight;
+                members.push(Member { kind, rate: *rate, spread, weight });
+            }
+        }
+    }
+
     fn bucket_member(&self, rate: f64, step: f64, limit: &Limit, weight: f64) -> Option<Member> {
         let burst = limit.value.max(1.0);
         let lasting = even(rate, burst, &self.latency);
@@ -352,18 +377,24 @@ impl Fit<'_> {
     }
 
     fn concurrent(&self, members: &mut Vec<Member>) {
-        let answer = self.latency.answer.max(1e-4);
-        if answer < self.latency.rtt * 1.02 {
+        let held = self.latency.held();
+        let enough =
+            if self.thorough { 4.0 * self.latency.jitter } else { self.latency.rtt * 0.02 };
+        if held < enough.max(1e-4) {
             return;
         }
         let bounds = families::concurrent(self.record, &self.latency);
         let limit = Limit::whole(&bounds);
-        if limit.value < (6.0 * bounds.blur()).max(2.5) || self.record.trips.len() < 2 {
+        let few = limit.value < (6.0 * bounds.blur()).max(2.5) || self.record.trips.len() < 2;
+        if few && !self.thorough {
             return;
         }
-        let kind = Kind::Concurrency { limit: limit.value.round().max(1.0) as u64 };
-        let weight = CONCURRENT.ln() + limit.weight;
-        let spread = limit.value / answer * 0.01;
-        members.push(Member { kind, rate: limit.value / answer, spread, weight });
+        let spread = self.latency.jitter / held * 0.3;
+        for point in &limit.points {
+            let kind = Kind::Concurrency { limit: point.value.round().max(1.0) as u64 };
+            let rate = point.value / held;
+            let weight = CONCURRENT.ln() + point.weight;
+            members.push(Member { kind, rate, spread: rate * spread.max(0.003), weight });
+        }
     }
 }

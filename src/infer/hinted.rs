@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::curve::Point;
 use super::families::{self, Latency, Missing, OnDemand};
-use super::fit::{COUNTED_LEAST, Member, even, lasting, window_candidates};
+use super::fit::{Member, even, lasting};
 use super::grid;
 use super::limit::ln_phi;
+use super::prior::{COUNTED_LEAST, window_candidates};
 use super::record::{Excerpt, Note, Trip};
 use super::track::Reader;
 use crate::model::{Kind, Rate};

@@ -100,6 +100,7 @@ impl Job {
                 inherited,
                 thorough: false,
                 flat: false,
+                served: None,
             };
             let Some(members) = fit.members() else {
                 return Found { estimate: None, news: true, forget_before };

@@ -12,18 +12,18 @@ const LATENCIES: usize = 1_024;
 pub(super) struct Latencies {
     shortest: Option<f64>,
     ring: VecDeque<f64>,
+    refused: VecDeque<f64>,
 }
 
 impl Latencies {
     /// An answer has come so long after its request.
     pub(super) fn note(&mut self, latency: f64, admitted: bool) {
         self.shortest = Some(self.shortest.map_or(latency, |s| s.min(latency)));
-        if admitted {
-            if self.ring.len() == LATENCIES {
-                self.ring.pop_front();
-            }
-            self.ring.push_back(latency);
+        let ring = if admitted { &mut self.ring } else { &mut self.refused };
+        if ring.len() == LATENCIES {
+            ring.pop_front();
         }
+        ring.push_back(latency);
     }
 
     /// What they tell.
@@ -39,13 +39,16 @@ impl Latencies {
         let quantile = |q: f64| {
             differences.get((last as f64 * q).round() as usize).copied().unwrap_or_default()
         };
+        let mean = |of: &VecDeque<f64>| of.iter().sum::<f64>() / of.len() as f64;
+        let rtt = self.shortest.unwrap_or_default();
         Latency {
-            rtt: self.shortest.unwrap_or_default(),
+            rtt,
+            refusal: if self.refused.is_empty() { rtt } else { mean(&self.refused) },
             // A difference is that of two answers, of two ways each: it has four times the variance of one.
             jitter: (quantile(0.84) - quantile(0.16)) / 4.0,
             // If a way's jitter is uniform over J, these quantiles are 2.54 J apart.
             jitter_max: 0.39 * (quantile(0.99) - quantile(0.01)),
-            answer: self.ring.iter().sum::<f64>() / self.ring.len() as f64,
+            answer: mean(&self.ring),
         }
     }
 }

@@ -83,7 +83,7 @@ impl Limit {
             Numbers::Real => (false, 0.0),
         };
         let below = bounds.below();
-        let witnesses = bounds.witnesses.clamp(1.0, 8.0).round() as i32;
+        let witnesses = bounds.witnesses.clamp(1.0, 1e6).round() as i32;
         let wide = bounds.blur().max(below);
         let (mut low, mut high) =
             ((a.min(b) - 3.0 * wide - half).max(0.5), a.max(b) + 3.0 * wide + half);

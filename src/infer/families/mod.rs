@@ -19,12 +19,21 @@ use super::track::Reader;
 pub(super) struct Latency {
     /// The shortest answer seen.
     pub(super) rtt: f64,
+    /// From sending to the refusal, on average: what the network takes; the shortest answer, if none was refused.
+    pub(super) refusal: f64,
     /// Standard deviation of the time one way.
     pub(super) jitter: f64,
     /// How much later than another a request may arrive that was sent at the same time.
     pub(super) jitter_max: f64,
     /// From sending to the answer of an admitted request, on average.
     pub(super) answer: f64,
+}
+
+impl Latency {
+    /// How long the server holds an admitted request, as far as answers tell: what they take longer than refusals.
+    pub(super) fn held(&self) -> f64 {
+        (self.answer - self.refusal).max(0.0)
+    }
 }
 
 /// What the record says of a member's limit: every admission, that it is at least what was used
@@ -54,10 +63,11 @@ impl Bounds {
 
     /// So many admissions, one after the other, found this used.
     fn used(&mut self, used: f64, admissions: f64) {
+        const WITNESSES_MAX: f64 = 8.0;
         if used > self.floor + 0.5 {
-            self.witnesses = admissions;
+            self.witnesses = admissions.min(WITNESSES_MAX);
         } else if used > self.floor - 0.5 {
-            self.witnesses += admissions;
+            self.witnesses = (self.witnesses + admissions).min(WITNESSES_MAX);
         }
         self.floor = self.floor.max(used);
     }
@@ -163,16 +173,24 @@ fn overtaken(slack: f64, jitter: f64) -> f64 {
 
 /// The uncertainty of a count up to an edge that passes through traffic: through that of the trip, or, where the order
 /// of arrival does not matter, through that of this rate.
-fn blur(trip: &Trip, latency: &Latency, edge: impl FnOnce() -> f64) -> f64 {
-    if trip.settled {
-        return edge_blur(edge(), latency);
+fn blur(trip: &Trip, settled: bool, latency: &Latency, edge: impl FnOnce() -> f64) -> f64 {
+    if settled {
+        let here = if trip.settled { 0.0 } else { trip.rate };
+        return edge_blur(edge().hypot(here), latency);
     }
     let edge = trip.rate * latency.jitter * std::f64::consts::SQRT_2;
     (0.25_f64.powi(2) + edge.powi(2) + (trip.rate * 0.001).powi(2)).sqrt()
 }
 
+/// Of even traffic whose requests are each shifted by jitter of their own, so many pass an edge on its wrong side: the
+/// variance is what comes in the time that two are shifted apart.
 fn edge_blur(rate: f64, latency: &Latency) -> f64 {
-    0.25_f64.hypot(rate * (latency.jitter * std::f64::consts::SQRT_2 + 0.0001))
+    0.25_f64.hypot(passed_edge(rate, latency))
+}
+
+fn passed_edge(rate: f64, latency: &Latency) -> f64 {
+    let apart = latency.jitter * 2.0 / std::f64::consts::PI.sqrt() + 0.0001;
+    (rate * apart).sqrt()
 }
 
 /// How fast requests came at about that time.

@@ -2,7 +2,7 @@
 
 use super::super::curve::Point;
 use super::super::record::Excerpt;
-use super::{Bounds, Latency, overtaken};
+use super::{Bounds, Latency, overtaken, passed_edge, rate_at};
 
 /// A bucket that is refilled at `rate` per second: how many tokens are missing.
 pub(in crate::infer) struct Missing {
@@ -44,38 +44,65 @@ pub(in crate::infer) fn bucket(record: &Excerpt, latency: &Latency, rate: f64) -
     let mut missing = Missing::from(*start, rate);
     for p in points {
         while let Some(trip) = trips.next_if(|trip| trip.t < p.t) {
-            refuse(&mut bounds, latency, missing.before(trip.t), rate);
+            refuse(&mut bounds, record.settled, latency, missing.before(trip.t), rate);
         }
         bounds.used(missing.advance(*p), 1.0);
     }
     for trip in trips {
-        refuse(&mut bounds, latency, missing.before(trip.t), rate);
+        refuse(&mut bounds, record.settled, latency, missing.before(trip.t), rate);
     }
     bounds
 }
 
-fn refuse(bounds: &mut Bounds, latency: &Latency, missing: f64, rate: f64) {
+fn refuse(bounds: &mut Bounds, settled: bool, latency: &Latency, missing: f64, rate: f64) {
     // Only how the last few arrivals bunched matters here, at the speed of the refill.
-    let edge = rate * latency.jitter * std::f64::consts::SQRT_2;
+    // Of many that were admitted in a study, the extreme ones count.
+    let apart = if settled { 2.0 } else { std::f64::consts::SQRT_2 };
+    let edge = rate * latency.jitter * apart;
     bounds.refused(missing, (0.06_f64.powi(2) + edge.powi(2) + (rate * 0.0003).powi(2)).sqrt());
 }
+
+/// How many places may be miscounted where nobody comes and nobody leaves.
+const SURE: f64 = 0.1;
+/// More of those who found the most places taken tell no more.
+const WITNESSES_MAX: f64 = 60.0;
 
 /// At most so many between admission and answer.
 pub(in crate::infer) fn concurrent(record: &Excerpt, latency: &Latency) -> Bounds {
     let mut bounds = Bounds::new(record);
     // Seen from where requests are sent, a place is free one round trip before its answer comes.
     let (mut sends, mut ends) = (record.sends.reader(), record.ends.reader());
-    let mut held = |t: f64| (sends.at(t) - ends.at(t + latency.rtt)).max(0.0);
+    let mut held = |t: f64| (sends.at(t) - ends.at(t + latency.refusal)).max(0.0);
+    let mut left = record.ends.reader();
+    // Where places are being left, jitter decides who is found gone.
+    let mut leaving = |t: f64| rate_at(&mut left, t + latency.refusal, latency);
+    let mut witnesses = Vec::new();
+    let mut before = 0.0;
     for p in record.sends.points() {
-        bounds.used(held(p.t), 1.0);
+        let held = held(p.t);
+        witnesses.push((held, p.n - before));
+        before = p.n;
+        if record.settled {
+            bounds.used_about(held, SURE.hypot(passed_edge(leaving(p.t), latency)), 1.0);
+        } else {
+            bounds.used(held, 1.0);
+        }
+    }
+    // Everybody who found as many places taken might have been refused, had there been no more of them.
+    if record.settled {
+        let least = bounds.floor - 0.5;
+        let found = witnesses.iter().filter(|(held, _)| *held > least).map(|(_, n)| n);
+        bounds.witnesses = found.sum::<f64>().clamp(1.0, WITNESSES_MAX);
     }
     for trip in &record.trips {
-        // Places are taken out of turn only where requests come, not where answers do.
-        let rate = if trip.settled { 0.0 } else { trip.rate };
-        let edge = latency.answer.max(1e-4);
-        let leaving = if trip.settled { held(trip.t) / edge } else { 0.0 };
-        let blur = 0.12 + (rate + leaving) * latency.jitter * std::f64::consts::SQRT_2;
-        bounds.refused(held(trip.t), blur);
+        let held = held(trip.t);
+        let coming = if trip.settled { 0.0 } else { trip.rate };
+        let blur = if record.settled {
+            SURE.hypot(passed_edge(leaving(trip.t).hypot(coming), latency))
+        } else {
+            0.12 + coming * latency.jitter * std::f64::consts::SQRT_2
+        };
+        bounds.refused(held, blur);
     }
     bounds
 }

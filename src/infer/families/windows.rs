@@ -31,7 +31,10 @@ pub(in crate::infer) fn sliding(record: &Excerpt, latency: &Latency, window: f64
         // On a slow climb the oldest request has just not left the window, closer than the curve tells.
         let before = here.at(trip.t) - behind.at(trip.t - window - TOLERANCE_S);
         let edge = trip.t - window;
-        bounds.refused(before, blur(trip, latency, || rate_at(&mut behind, edge, latency)));
+        bounds.refused(
+            before,
+            blur(trip, record.settled, latency, || rate_at(&mut behind, edge, latency)),
+        );
     }
     bounds
 }
@@ -79,7 +82,10 @@ pub(in crate::infer) fn fixed(
     for trip in &record.trips {
         let from = begin(trip.t);
         let used = to_reader.at(trip.t) - from_reader.at(from);
-        bounds.refused(used, blur(trip, latency, || rate_at(&mut from_reader, from, latency)));
+        bounds.refused(
+            used,
+            blur(trip, record.settled, latency, || rate_at(&mut from_reader, from, latency)),
+        );
     }
     bounds
 }
@@ -159,9 +165,18 @@ impl OnDemand {
 }
 
 const NUDGE: f64 = 1e-7;
+/// More windows that follow each other leave no less open.
+const CHAINED_MAX: u32 = 64;
 
-/// At most so many in each window; the next begins with the first request after it has ended.
-pub(in crate::infer) fn on_demand(record: &Excerpt, latency: &Latency, window: f64) -> Bounds {
+/// At most so many in each window; the next begins with the first request after it has ended. The window stands for
+/// others that are longer or shorter by up to `wide`, as a logarithm: the more of them follow each other without a
+/// silence, the further off is where one begins.
+pub(in crate::infer) fn on_demand(
+    record: &Excerpt,
+    latency: &Latency,
+    window: f64,
+    wide: f64,
+) -> Bounds {
     let mut bounds = Bounds::new(record);
     let points = record.sends.points();
     let Some(start) = points.first() else { return bounds };
@@ -171,15 +186,20 @@ pub(in crate::infer) fn on_demand(record: &Excerpt, latency: &Latency, window: f
     let mut refuse = |windows: &OnDemand, trip: &Trip, n: f64, bounds: &mut Bounds| {
         let (used, _) = windows.used(trip.t, n);
         if windows.sure {
-            let blur = blur(trip, latency, || 0.0);
-            bounds.refused(used, blur.hypot(windows.slip(trip.rate, latency)));
+            let blur = blur(trip, record.settled, latency, || 0.0);
+            let off = trip.rate.min(used / window) * window * wide / 4.0;
+            let chained = f64::from(windows.chained.min(CHAINED_MAX));
+            bounds.refused(used, blur.hypot(windows.slip(trip.rate, latency)) + off * chained);
         } else {
             // Where the window begins is anybody's guess until there has been a silence: any of its requests might
             // have been the one too many.
             bounds.luck -= (used + 1.0).ln();
             let edge = trip.t - window;
             let used = n - behind.at(edge);
-            bounds.refused(used, blur(trip, latency, || rate_at(&mut behind, edge, latency)));
+            bounds.refused(
+                used,
+                blur(trip, record.settled, latency, || rate_at(&mut behind, edge, latency)),
+            );
         }
     };
     let mut previous = *start;
@@ -241,7 +261,10 @@ pub(in crate::infer) fn counter(
     for trip in &record.trips {
         let begin = window_begin(trip.t, window, phase);
         let used = count(trip.t);
-        bounds.refused(used, blur(trip, latency, || rate_at(&mut edge, begin, latency)));
+        bounds.refused(
+            used,
+            blur(trip, record.settled, latency, || rate_at(&mut edge, begin, latency)),
+        );
     }
     bounds
 }

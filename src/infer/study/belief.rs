@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::conclusion::{Figure, Finding, KindName};
-use super::design::{self, Experiment, Prices};
+use super::design::{self, Experiment, Piece, Prices};
 use super::evidence::Pauses;
 use super::observations::Observations;
 use super::posterior::Posterior;
@@ -16,6 +16,12 @@ const SURE: f64 = 0.985;
 const RATE_KNOWN: f64 = 0.014;
 /// Likewise a burst, or one within so many requests.
 const BURST_KNOWN: (f64, f64) = (0.03, 2.0);
+
+/// Seconds of rest where nothing explains what was refused: a longer window would.
+const UNEXPLAINED: f64 = 60.0;
+/// Below the highest rate that the budget allows, so much.
+const SLOWER: f64 = 0.8;
+pub(super) const BELOW: &str = "whether anything is refused below the highest rate";
 
 /// What is believed.
 #[derive(Debug, Default)]
@@ -69,6 +75,32 @@ impl Belief {
         design::best(self.posterior.as_ref()?, prices, start, made)
     }
 
+    /// Whether the limit is believed to be just what the budget allows to send: whatever refuses at that rate looks so.
+    pub(super) fn is_at(&self, rate_max: f64) -> bool {
+        const NEAR: f64 = 0.9;
+        let rate = self.posterior.as_ref().and_then(|posterior| posterior.rate(None));
+        rate.is_some_and(|rate| rate.value > rate_max * NEAR)
+    }
+
+    /// An experiment that puts what is believed to the test, one after the other: its outcome is predicted, but limits
+    /// that are not thought of would have another.
+    pub(super) fn test(&self, prices: &Prices, nth: usize, most: u64) -> Option<Experiment> {
+        const FASTER: [f64; 4] = [4.0, 1.25, 2.0, 1.08];
+        if self.is_at(prices.rate_max) {
+            let (rate, count) = (prices.rate_max * SLOWER, most + most / 3 + 20);
+            let piece = Piece { wait: 0.0, rate, count: count.min(prices.count_max.max(most * 2)) };
+            return Some(Experiment { pieces: vec![piece], why: BELOW });
+        }
+        let rate = self.posterior.as_ref()?.rate(None)?.value * FASTER[nth % FASTER.len()];
+        let count = (self.burst()? * 2.0 + 20.0) as u64;
+        let piece = Piece {
+            wait: 0.0,
+            rate: rate.min(prices.rate_max),
+            count: count.min(prices.count_max),
+        };
+        Some(Experiment { pieces: vec![piece], why: "whether as many are admitted as predicted" })
+    }
+
     /// Whether it is known if a party shares the limit of the first.
     pub(super) fn decides(&self, observations: &Observations, other: usize) -> bool {
         let Some(posterior) = &self.posterior else { return false };
@@ -118,7 +150,8 @@ impl Belief {
             found.or(times.last()).map_or(0.0, |t| t.0)
         };
         let jitter = posterior.latency.jitter_max + 0.005;
-        at(0.95).min(at(0.6) * 3.0 + 1.0) + jitter
+        let known = at(0.95).min(at(0.6) * 3.0 + 1.0) + jitter;
+        if posterior.explains() { known } else { known.max(UNEXPLAINED) }
     }
 }
 

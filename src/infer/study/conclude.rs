@@ -20,9 +20,7 @@ const SURE: f64 = 0.95;
 #[must_use]
 pub fn conclude(observations: &Observations) -> Conclusion {
     let base = scope::base(observations);
-    let belongs = |a: &Attempt| {
-        base.as_ref().is_none_or(|base| base.belongs.get(a.party).copied().unwrap_or(false))
-    };
+    let belongs = |a: &Attempt| base.as_ref().is_none_or(|base| base.holds(a));
     let posterior = base.as_ref().map(|base| &base.posterior);
     let likeliest = posterior.and_then(|p| p.members.first()).map(|m| m.kind);
     let explained = posterior.is_some_and(Posterior::explains);

@@ -69,7 +69,31 @@ pub(super) fn best(
         .map(|experiment| (worth(&experiment), experiment))
         .filter(|(worth, _)| *worth > 0.0)
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, experiment)| experiment)
+        .map(|(_, experiment)| no_longer(experiment, &sample, posterior, start))
+}
+
+/// Ends an experiment where nobody who may be it would still admit: what comes after that tells nothing new.
+fn no_longer(
+    mut experiment: Experiment,
+    sample: &[(Kind, f64)],
+    posterior: &Posterior,
+    start: f64,
+) -> Experiment {
+    const BEYOND: (f64, f64) = (1.3, 20.0);
+    let (held, jitter) = (posterior.latency.held(), posterior.latency.jitter);
+    let most = sample
+        .iter()
+        .map(|(kind, _)| predict(kind, &experiment, start, held, jitter))
+        .filter(|predicted| predicted.refused)
+        .map(|predicted| predicted.admitted)
+        .fold(0.0, f64::max);
+    let mut left = (most * BEYOND.0 + BEYOND.1) as u64;
+    for piece in &mut experiment.pieces {
+        piece.count = piece.count.min(left);
+        left -= piece.count;
+    }
+    experiment.pieces.retain(|piece| piece.count > 0);
+    experiment
 }
 
 /// Experiments that could be made about a limit of about this rate and burst.
@@ -141,10 +165,10 @@ fn worth(
     let jitter = posterior.latency.jitter;
     let predicted: Vec<Predicted> = sample
         .iter()
-        .map(|(kind, _)| predict(kind, experiment, start, posterior.latency.answer, jitter))
+        .map(|(kind, _)| predict(kind, experiment, start, posterior.latency.held(), jitter))
         .collect();
     let classes: Vec<Class> =
-        sample.iter().map(|(kind, _)| Class::of(kind, posterior.latency.answer)).collect();
+        sample.iter().map(|(kind, _)| Class::of(kind, posterior.latency.held())).collect();
     let alike = |i: usize, j: usize| {
         let (a, b) = (&predicted[i], &predicted[j]);
         if a.refused != b.refused {
@@ -186,10 +210,10 @@ struct Class {
 }
 
 impl Class {
-    fn of(kind: &Kind, answer: f64) -> Self {
+    fn of(kind: &Kind, held: f64) -> Self {
         Self {
             kind: KindName::of(kind),
-            rate: stated_rate(kind, answer, f64::NAN).ln(),
+            rate: stated_rate(kind, held, f64::NAN).ln(),
             burst: burst(kind),
         }
     }
@@ -214,22 +238,16 @@ pub(super) fn admitted_from_rest(kind: &Kind, rate: f64, start: f64, latency: &L
     let count = (burst(kind) * 20.0 + 100.0) as u64;
     let pieces = vec![Piece { wait: 0.0, rate, count }];
     let experiment = Experiment { pieces, why: "" };
-    predict(kind, &experiment, start, latency.answer, latency.jitter).admitted
+    predict(kind, &experiment, start, latency.held(), latency.jitter).admitted
 }
 
-fn predict(
-    kind: &Kind,
-    experiment: &Experiment,
-    start: f64,
-    answer: f64,
-    jitter: f64,
-) -> Predicted {
+fn predict(kind: &Kind, experiment: &Experiment, start: f64, held: f64, jitter: f64) -> Predicted {
     let likely = burst(kind) * 2.5;
     let total: f64 = experiment.pieces.iter().map(|p| p.count as f64).sum();
     let together = (total.min(likely) / STEPS).ceil().max(1.0);
     let mut limiter = Limiter::new(&LimiterSettings::plain(shrunk(kind, together)));
     let (mut t, mut admitted) = (start, 0.0);
-    let held = match kind {
+    let places = match kind {
         Kind::Concurrency { limit } => Some(*limit as f64),
         _ => None,
     };
@@ -239,8 +257,8 @@ fn predict(
         let gap = together / piece.rate;
         let mut sent = 0.0;
         while sent < steps {
-            let passes = match held {
-                Some(limit) => (sent * together).min(piece.rate * answer) < limit,
+            let passes = match places {
+                Some(limit) => (sent * together).min(piece.rate * held) < limit,
                 None => limiter.decide(moment(t)).is_admitted(),
             };
             if !passes {

@@ -15,6 +15,9 @@ const NOTES_MAX: usize = 256;
 /// How far off a point of a curve may be, in seconds of requests.
 const TOLERANCE_S: f64 = 2e-5;
 
+/// How closely an advised pause is read, as a ratio.
+const ADVICE_ABOUT: f64 = 0.003;
+
 /// What the pauses after refusals are taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pauses {
@@ -81,6 +84,8 @@ fn trips(attempts: &[&Attempt], latency: &Latency, pauses: Pauses) -> Vec<Trip> 
         if flown && let Some(begin) = settled.next() {
             trips.push(begin);
             trips.extend(settled.last());
+        } else if flown {
+            trips.extend(unsettled(attempts, first, end, latency.jitter_max));
         }
         let (next, held_until) = pause(attempts, first, latency);
         let latest = attempts[..first].iter().rev().find(|a| a.decision == Decision::Admitted);
@@ -109,6 +114,8 @@ fn pause(attempts: &[&Attempt], first: usize, latency: &Latency) -> (usize, f64)
                 // Header fields round up to whole seconds.
                 let whole = (advice - advice.round()).abs() < 1e-6;
                 let early = if whole { 1.0 } else { 0.001 } + latency.jitter_max;
+                // No closer than a grid of windows can follow.
+                let early = early.max(advice * ADVICE_ABOUT);
                 held_until = held_until.max(attempt.sent + advice - early);
             }
         } else if attempt.sent > heard && attempt.decision == Decision::Admitted {
@@ -145,6 +152,19 @@ fn settled<'a>(
         let rate = known / (t - since).max(1e-6);
         undisturbed.then_some(Trip { t, rate, gap: t - latest, settled: true })
     })
+}
+
+/// Where places become free faster than jitter lets anybody tell who took one: a refusal after which only those were
+/// admitted who found such a place; or else the first.
+fn unsettled(attempts: &[&Attempt], from: usize, to: usize, jitter: f64) -> Option<Trip> {
+    let begun = attempts[from].sent;
+    let mut refused = (from..to).filter(|i| attempts[*i].is_refused());
+    let i = refused.find(|i| attempts[*i].sent > begun + jitter).unwrap_or(from);
+    let t = attempts[i].sent;
+    let before = || attempts[..i].iter().rev().filter(|a| a.decision == Decision::Admitted).take(8);
+    let (latest, earliest) = (before().next()?.sent, before().last()?.sent);
+    let rate = before().count() as f64 / (t - earliest).max(1e-6);
+    Some(Trip { t, rate, gap: t - latest, settled: false })
 }
 
 /// So many of them as a fit looks at, the latest and others evenly.

@@ -53,6 +53,26 @@ pub(super) fn lockout(
     measured(&pauses)
 }
 
+/// Logarithm of how likely the pauses are if they are a lockout's: that of one length is likely, and each that has a
+/// length of its own costs as much as the length of any tells.
+pub(super) fn ln_likelihood(
+    observations: &Observations,
+    belongs: impl Fn(&Attempt) -> bool,
+) -> f64 {
+    const LENGTH: f64 = -3.0;
+    let pauses = pauses(observations, belongs);
+    let most = |of: fn(&Pause) -> f64| pauses.iter().map(of).fold(0.0, f64::max);
+    let least = |of: fn(&Pause) -> f64| pauses.iter().map(of).fold(f64::INFINITY, f64::min);
+    let advised = |p: &Pause| p.advised.unwrap_or(f64::NAN);
+    let alike = if pauses.iter().all(|p| p.advised.is_some()) {
+        most(advised) - least(advised) <= 0.1 * most(advised)
+    } else {
+        most(|p| p.refused_after_first) < least(|p| p.admitted_after_first)
+            || most(|p| p.refused_after_latest) < least(|p| p.admitted_after_latest)
+    };
+    LENGTH * if alike { 1.0 } else { pauses.len() as f64 }
+}
+
 fn measured(pauses: &[Pause]) -> Finding<LockoutFinding> {
     let most = |of: fn(&Pause) -> f64| pauses.iter().map(of).fold(0.0, f64::max);
     let least = |of: fn(&Pause) -> f64| pauses.iter().map(of).fold(f64::INFINITY, f64::min);

@@ -13,6 +13,7 @@ mod peeks;
 mod plan;
 mod posterior;
 mod prober;
+mod queueing;
 mod scope;
 
 pub use conclude::conclude;

@@ -2,9 +2,11 @@
 
 use super::conclusion::{Figure, KindName, KindShare};
 use super::evidence::{self, Pauses};
+use super::lockout;
 use super::observations::{Attempt, Observations};
+use super::queueing::queueing;
 use crate::infer::families::Latency;
-use crate::infer::fit::{Fit, Member};
+use crate::infer::fit::{Fit, Member, Served};
 use crate::model::Kind;
 
 /// The limiters that may be it.
@@ -17,14 +19,18 @@ pub(super) struct Posterior {
     pub(super) pauses: Pauses,
     /// Logarithm of the evidence for all of them together.
     pub(super) evidence: f64,
+    /// Logarithm of how much likelier a queue makes the delays; 0 where it is none.
+    pub(super) delays: f64,
     /// Places where refusals began or still held.
     pub(super) trips: usize,
 }
 
 /// A record of one limit has, as a rule, at least this evidence, less so much for each trip.
-const CONTRADICTED: (f64, f64) = (-25.0, 1.0);
+const CONTRADICTED: (f64, f64) = (-22.0, 1.5);
+/// The same where its delays say that it is a queue.
+const QUEUE_CONTRADICTED: (f64, f64) = (-25.0, 3.0);
 /// How much less likely the record may become by its pauses: at all, and by each of them.
-const EXPLAINED: (f64, f64) = (12.0, 1.0);
+const EXPLAINED: (f64, f64) = (5.0, 0.5);
 /// Members lighter than this, in relation to the heaviest, are left out.
 const LIGHTEST: f64 = 1e-6;
 
@@ -50,18 +56,38 @@ impl Posterior {
         belongs: impl Fn(&Attempt) -> bool,
         flat: bool,
     ) -> Option<Self> {
-        let latency = evidence::latency(observations);
+        let queue = queueing(observations.attempts.iter().filter(|a| belongs(a)));
+        let queue = queue.and_then(|queue| {
+            let (served, latency) = (Some(queue.served), queue.latency);
+            let posterior = Self::explained(observations, &belongs, latency, flat, served)?;
+            Some(Self { delays: queue.told, ..posterior })
+        });
+        queue.filter(Self::explains).or_else(|| {
+            let latency = evidence::latency(observations);
+            Self::explained(observations, &belongs, latency, flat, None)
+        })
+    }
+
+    fn explained(
+        observations: &Observations,
+        belongs: impl Fn(&Attempt) -> bool,
+        latency: Latency,
+        flat: bool,
+        served: Option<Served>,
+    ) -> Option<Self> {
         let taken_for = |pauses: Pauses| {
             let record = evidence::excerpt(observations, &latency, pauses, &belongs);
-            let fit = Fit { record: &record, latency, inherited: None, thorough: true, flat };
+            let inherited = None;
+            let fit = Fit { record: &record, latency, inherited, thorough: true, flat, served };
             Self::from(fit.members()?, latency, pauses, record.trips.len())
         };
         let apart = taken_for(Pauses::Lockout)?;
         let within = taken_for(Pauses::Limit)?;
         let holds = within.trips.saturating_sub(apart.trips) as f64;
-        // What holds explains the pauses as well, at the price that any further evidence has.
-        let explained = within.evidence > apart.evidence - EXPLAINED.0 - EXPLAINED.1 * holds;
-        Some(if explained { within } else { apart })
+        // A limit that explains the pauses as well is believed, even if it explains them a little worse.
+        let a_little = EXPLAINED.0 + EXPLAINED.1 * holds;
+        let otherwise = apart.evidence + lockout::ln_likelihood(observations, &belongs);
+        Some(if within.evidence > otherwise - a_little { within } else { apart })
     }
 
     fn from(
@@ -79,12 +105,17 @@ impl Posterior {
         let total: f64 = members.iter().map(|m| m.weight).sum();
         members.iter_mut().for_each(|m| m.weight /= total);
         members.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-        Some(Self { members, latency, pauses, evidence: best + total.ln(), trips })
+        let evidence = best + total.ln();
+        Some(Self { members, latency, pauses, evidence, delays: 0.0, trips })
     }
 
     /// Whether any limiter explains the record.
     pub(super) fn explains(&self) -> bool {
-        self.evidence > CONTRADICTED.0 - CONTRADICTED.1 * self.trips as f64
+        // Delays that a queue predicts are evidence of their own: then little less is asked of what it refuses.
+        let (least, each) = if self.delays > 0.0 { QUEUE_CONTRADICTED } else { CONTRADICTED };
+        // The larger the limit, the more numbers there are that it might have been.
+        let numbers = self.members.first().map_or(0.0, |m| burst(&m.kind).max(1.0).ln());
+        self.evidence > least - each * self.trips as f64 - numbers
     }
 
     /// Where windows begin, in seconds, with the weight of each.
@@ -120,7 +151,7 @@ impl Posterior {
     /// The rate that the limit says, per second.
     pub(super) fn rate(&self, kind: Option<KindName>) -> Option<Figure> {
         figure(self.of_kind(kind).map(|m| {
-            let rate = stated_rate(&m.kind, self.latency.answer, m.rate);
+            let rate = stated_rate(&m.kind, self.latency.held(), m.rate);
             (rate, m.spread * rate / m.rate, m.weight)
         }))
     }
@@ -159,14 +190,14 @@ impl Posterior {
 }
 
 /// What the limit of a member says, without what jitter makes of it.
-pub(super) fn stated_rate(kind: &Kind, answer: f64, lasting: f64) -> f64 {
+pub(super) fn stated_rate(kind: &Kind, held: f64, lasting: f64) -> f64 {
     match *kind {
         Kind::FixedWindow { limit, window, .. }
         | Kind::OnDemandWindow { limit, window }
         | Kind::SlidingLog { limit, window }
         | Kind::SlidingCounter { limit, window, .. } => limit as f64 / window.as_secs_f64(),
         Kind::TokenBucket { rate, .. } | Kind::Queue { rate, .. } => rate.per_second(),
-        Kind::Concurrency { limit } if answer > 0.0 => limit as f64 / answer,
+        Kind::Concurrency { limit } if held > 0.0 => limit as f64 / held,
         Kind::Concurrency { .. } => lasting,
     }
 }

@@ -38,14 +38,44 @@ fn partition(parties: &[Identity], scope: &BTreeSet<Factor>) -> Vec<usize> {
         .collect()
 }
 
-/// The group of parties whose record tells most of the limit, and what it tells.
+/// The part of the record that tells most of the limit, and what it tells.
 pub(super) struct Base {
     pub(super) posterior: Posterior,
-    pub(super) belongs: Vec<bool>,
+    /// The parties that it is of.
+    parties: Vec<bool>,
+    /// When it ends, in seconds.
+    until: f64,
 }
 
-/// Finds it: of the partitions that scopes make, the one that explains the record best.
+impl Base {
+    /// Whether an attempt belongs to it.
+    pub(super) fn holds(&self, attempt: &Attempt) -> bool {
+        attempt.sent < self.until && self.parties.get(attempt.party).copied().unwrap_or(false)
+    }
+}
+
+/// Refusals by itself after which the first party needs no others to be measured.
+const ALONE: usize = 2;
+
+/// What the first party has been through before any other sent anything, if that was enough.
+fn alone(observations: &Observations) -> Option<Base> {
+    let other = observations.attempts.iter().find(|a| a.party != 0)?;
+    let until = other.sent;
+    let posterior = Posterior::of(observations, |a| a.sent < until)?;
+    let parties = (0..observations.parties.len()).map(|party| party == 0).collect();
+    (posterior.trips >= ALONE || posterior.delays > 0.0).then_some(Base {
+        posterior,
+        parties,
+        until,
+    })
+}
+
+/// Finds it: the first party by itself, or else of the partitions that scopes make, the one that explains the record
+/// best.
 pub(super) fn base(observations: &Observations) -> Option<Base> {
+    if let Some(alone) = alone(observations) {
+        return Some(alone);
+    }
     let parties = &observations.parties;
     let mut partitions: Vec<Vec<usize>> = Vec::new();
     for scope in scopes() {
@@ -66,11 +96,11 @@ pub(super) fn base(observations: &Observations) -> Option<Base> {
             let refused = observations.attempts.iter().filter(|a| inside(a) && a.is_refused());
             let refused = refused.count() as u64;
             let Some(posterior) = Posterior::of(observations, inside) else { continue };
-            evidence += posterior.evidence;
+            evidence += posterior.evidence + posterior.delays;
             // The first party is the one that is measured by itself.
             let weight = if group == 0 { u64::MAX } else { refused };
             if most.as_ref().is_none_or(|(best, _)| weight > *best) {
-                most = Some((weight, Base { posterior, belongs }));
+                most = Some((weight, Base { posterior, parties: belongs, until: f64::INFINITY }));
             }
         }
         most.map(|(_, base)| (evidence, base))
@@ -136,7 +166,7 @@ fn ln_likelihood(record: &Excerpt, latency: &Latency, kind: &Kind) -> f64 {
             families::fixed(record, latency, seconds(window), seconds(phase))
         }
         Kind::OnDemandWindow { window, .. } => {
-            families::on_demand(record, latency, seconds(window))
+            families::on_demand(record, latency, seconds(window), 0.0)
         }
         Kind::SlidingLog { window, .. } => families::sliding(record, latency, seconds(window)),
         Kind::SlidingCounter { window, phase, .. } => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Answered, Known, Milestone, Prober, Trial};
 use crate::infer::Decision;
+use crate::infer::study::belief::BELOW;
 use crate::infer::study::design::{Experiment, Piece, Prices};
 use crate::infer::study::plan::{Ended, Order};
 use crate::model::{AttemptId, Moment};
@@ -19,6 +20,13 @@ const FASTER: f64 = 1.25;
 const SEARCH_PIECE: f64 = 0.25;
 /// After so many experiments it is not going to know better.
 const EXPERIMENTS_MAX: usize = 30;
+/// Seconds of rest where the limit seems to be the highest rate.
+const AT_TOP: f64 = 30.0;
+/// With fewer refused than these nothing is believed: the search, and others that bear it out; fewer where they cost as
+/// much as they should, and three times as much.
+const REFUSED_MIN: [usize; 3] = [4, 3, 2];
+/// So many of them may be such that nothing new is expected of them.
+const TESTED_MAX: usize = 8;
 /// Experiments about one pair of parties, how much of a quota each of them uses, and quotas that are too small for that:
 /// then they take so many turns.
 const PAIR_TRIALS_MAX: usize = 3;
@@ -185,7 +193,10 @@ impl Prober {
         }
         self.belief.update(&self.observations);
         let last = self.observations.attempts.last().map_or(0.0, |a| a.sent);
-        let rest = self.belief.rest() - (now.as_secs_f64() - last);
+        // A limit at the highest rate may be one over a long window.
+        let at_top = self.belief.is_at(self.assignment.budget.rate);
+        let rest = self.belief.rest().max(if at_top { AT_TOP } else { 0.0 });
+        let rest = rest - (now.as_secs_f64() - last);
         self.step = Step::Rest { until: now + Duration::from_secs_f64(rest.max(0.0)) };
     }
 
@@ -222,13 +233,7 @@ impl Prober {
         if known {
             self.reach(Known::Kind, now);
         }
-        let experiment = (!known && self.trials.len() < EXPERIMENTS_MAX)
-            .then(|| {
-                let made = |why: &str| self.trials.iter().filter(|t| t.why == why).count();
-                self.belief.experiment(&self.prices(), now.as_secs_f64(), made)
-            })
-            .flatten();
-        let Some(Experiment { pieces, why }) = experiment else {
+        let Some(Experiment { pieces, why }) = self.experiment(known, now) else {
             match self.next_pair(now) {
                 Some(parts) => {
                     self.begin(parts, "whether another party shares the limit", false, now)
@@ -240,6 +245,27 @@ impl Prober {
         let even = pieces.len() == 1;
         let parts = pieces.into_iter().map(|piece| Part { party: 0, piece }).collect();
         self.begin(parts, why, even, now);
+    }
+
+    /// The next experiment with the first party; `None`: no more are needed, or of use.
+    fn experiment(&self, known: bool, now: Moment) -> Option<Experiment> {
+        let made = |why: &str| self.trials.iter().filter(|t| t.why == why).count();
+        let (trials, prices) = (self.trials.len(), self.prices());
+        let top = self.assignment.budget.rate;
+        let tested = !self.belief.is_at(top) || made(BELOW) > 0;
+        let spent = self.observations.attempts.len() as f64 / prices.requests;
+        let dear = usize::from(spent >= 1.0) + usize::from(spent >= 3.0);
+        let refused = self.trials.iter().filter(|trial| trial.refused).count();
+        let enough = refused >= REFUSED_MIN[dear];
+        if trials >= EXPERIMENTS_MAX || (known && tested && enough) {
+            return None;
+        }
+        let most = self.trials.iter().map(|trial| trial.admitted).max().unwrap_or_default();
+        let best = || self.belief.experiment(&prices, now.as_secs_f64(), made);
+        // Where everything that is believed predicts the same, it is put to the test.
+        let test =
+            || (trials < TESTED_MAX).then(|| self.belief.test(&prices, trials, most)).flatten();
+        if known || !tested { test() } else { best().or_else(test) }
     }
 
     /// An experiment with the next party of which it is not known whether it shares the limit of the first: most of a
