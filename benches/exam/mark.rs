@@ -29,10 +29,6 @@ impl Mark {
     pub(crate) fn is_right(&self) -> bool {
         self.kind == Some(true) && self.rate_right && self.burst_right
     }
-
-    pub(crate) fn is_right_and_covered(&self) -> bool {
-        self.is_right() && self.rate_covered == Some(true) && self.burst_covered == Some(true)
-    }
 }
 
 /// Marks of many.
