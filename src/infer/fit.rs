@@ -286,7 +286,10 @@ impl Fit<'_> {
             }
             let rate = lasting(&kind, point.value, &self.latency);
             let spread = point.spread / window;
-            members.push(Member { kind, rate, spread, weight: weight + point.weight });
+            // One whole number, and not all of them together.
+            let one = self.thorough && !self.flat && limit.points.len() > 1;
+            let liked = if one { ln_liked(point.value, 1.0 / point.value) } else { 0.0 };
+            members.push(Member { kind, rate, spread, weight: weight + point.weight + liked });
         }
     }
 
