@@ -5,6 +5,8 @@
 //! of that interval is the member's weight: wide where nothing tells, narrow where two refusals agree by
 //! the request, next to nothing where they contradict each other. Round windows are a stated prior.
 
+mod aligned;
+
 use std::time::Duration;
 
 use super::families::{self, Bounds, Latency};
@@ -111,6 +113,7 @@ impl Fit<'_> {
         self.spaced(&mut members);
         self.concurrent(&mut members);
         self.windows(&mut members);
+        self.aligned(&mut members);
         self.as_long_as_held(&mut members);
         if let Some(inherited) = &self.inherited {
             let heirs = members.iter_mut().filter(|m| alike(&m.kind, inherited));

@@ -44,6 +44,12 @@ pub(super) fn window_candidates() -> impl Iterator<Item = (f64, f64, f64)> {
     ROUND.iter().map(|(window, share)| (*window, share.ln(), 0.0)).chain(unround)
 }
 
+/// Logarithm of the prior of windows of about this length, in seconds, that nobody likes, over so wide a range of its
+/// logarithm.
+pub(super) fn ln_odd(window: f64, wide: f64) -> f64 {
+    (UNROUND * wide / (WINDOW_MAX / WINDOW_MIN).ln() * window.min(1.0)).ln()
+}
+
 /// Rates that vendors like, per second or per minute: these digits, and a power of ten.
 const LIKED: &[f64] = &[1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 9.0];
 /// How much of the prior they share.

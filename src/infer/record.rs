@@ -44,6 +44,8 @@ pub(super) struct Excerpt {
     pub(super) ends: Track,
     pub(super) trips: Vec<Trip>,
     pub(super) notes: Vec<Note>,
+    /// Where pauses tell of the limit: when requests were last refused, and first admitted again, in seconds.
+    pub(super) pauses: Vec<(f64, f64)>,
     /// Everybody who was admitted is counted, whatever order they arrived in: see [`Trip::settled`].
     pub(super) settled: bool,
 }
@@ -134,6 +136,7 @@ impl Record {
             ends: Track::since(&self.ends, t),
             trips: self.trips.iter().filter(|trip| trip.t > t).copied().collect(),
             notes: self.notes.iter().filter(|note| note.t > t).copied().collect(),
+            pauses: Vec::new(),
             settled: false,
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn excerpt(
     let start = attempts.first().map_or(0.0, |first| first.sent - 1.0);
     let mut sends = Curve::within(TOLERANCE_S, start, POINTS_MAX);
     let mut ends = Curve::within(TOLERANCE_S, start, POINTS_MAX);
-    let trips = trips(&attempts, latency, pauses);
+    let (trips, gaps) = trips(&attempts, latency, pauses);
     let mut marks = trips.iter().peekable();
     let mut answers = Vec::new();
     for attempt in attempts.iter().filter(|a| a.decision != Decision::Refused) {
@@ -57,6 +57,7 @@ pub(super) fn excerpt(
         ends: Track::since(&ends, f64::NEG_INFINITY),
         trips: spread(trips),
         notes: notes.into_iter().step_by(every).collect(),
+        pauses: gaps,
         settled: true,
     }
 }
@@ -72,9 +73,9 @@ fn note(attempt: &Attempt) -> Option<Note> {
 }
 
 /// Where refusals began, of each epoch the first and the last place at which nothing was admitted out of turn; and,
-/// where pauses tell of the limit, until when it still held.
-fn trips(attempts: &[&Attempt], latency: &Latency, pauses: Pauses) -> Vec<Trip> {
-    let mut trips = Vec::new();
+/// where pauses tell of the limit, until when it still held; and then when it was last seen to hold, and no longer.
+fn trips(attempts: &[&Attempt], latency: &Latency, pauses: Pauses) -> (Vec<Trip>, Vec<(f64, f64)>) {
+    let (mut trips, mut gaps) = (Vec::new(), Vec::new());
     let mut from = 0;
     while let Some(first) = position(attempts, from, Attempt::is_refused) {
         let heard = attempts[first].answered.unwrap_or(attempts[first].sent);
@@ -93,12 +94,16 @@ fn trips(attempts: &[&Attempt], latency: &Latency, pauses: Pauses) -> Vec<Trip> 
             && let Some(latest) = latest
             && trips.last().is_none_or(|trip| trip.t < held_until)
         {
+            if let Some(again) = attempts.get(next) {
+                let jitter = latency.jitter_max;
+                gaps.push((held_until - jitter, again.sent + jitter));
+            }
             let gap = held_until - latest.sent;
             trips.push(Trip { t: held_until, rate: 1.0 / gap, gap, settled: true });
         }
         from = next;
     }
-    trips
+    (trips, gaps)
 }
 
 /// Where the epoch that begins with a refusal ends, and the latest time at which a request would have been
