@@ -64,10 +64,10 @@ mod tests {
 
     #[test]
     fn the_length_that_made_the_pauses_is_among_few() {
-        let (window, phase) = (2.775, 1.343);
+        let (window, phase) = (2.775_f64, 1.343_f64);
         // Asked every 0.2 s, at times that have nothing to do with it.
         let gaps: Vec<(f64, f64)> = [3.0, 41.0, 67.5, 102.1, 158.9]
-            .map(|about| {
+            .map(|about: f64| {
                 let end = phase + ((about - phase) / window).ceil() * window;
                 let asked = about + ((end - about) / 0.2).floor() * 0.2;
                 (asked, asked + 0.2)
