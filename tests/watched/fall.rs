@@ -19,7 +19,7 @@ fn times() -> Times {
     if std::env::var_os("PLIMSOLL_AS_SHIPPED").is_some() {
         return Times { fall_s: 120, return_s: 360, hurried: false };
     }
-    Times { fall_s: 28, return_s: 112, hurried: true }
+    Times { fall_s: 48, return_s: 132, hurried: true }
 }
 
 fn is(told: &Told, status: &str) -> bool {

@@ -20,6 +20,8 @@ const FASTER: f64 = 1.25;
 const SEARCH_PIECE: f64 = 0.25;
 /// After so many experiments it is not going to know better.
 const EXPERIMENTS_MAX: usize = 30;
+/// The longest rest, as a share of the time that the budget allows.
+const RESTS: f64 = 0.1;
 /// Seconds of rest where the limit seems to be the highest rate.
 const AT_TOP: f64 = 30.0;
 /// With fewer refused than these nothing is believed: the search, and others that bear it out; fewer where they cost as
@@ -196,6 +198,8 @@ impl Prober {
         // A limit at the highest rate may be one over a long window.
         let at_top = self.belief.is_at(self.assignment.budget.rate);
         let rest = self.belief.rest().max(if at_top { AT_TOP } else { 0.0 });
+        // What is left of the time is for experiments.
+        let rest = rest.min(self.assignment.budget.time.as_secs_f64() * RESTS);
         let rest = rest - (now.as_secs_f64() - last);
         self.step = Step::Rest { until: now + Duration::from_secs_f64(rest.max(0.0)) };
     }
