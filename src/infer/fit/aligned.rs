@@ -11,6 +11,8 @@ use crate::infer::prior::{FIXED, ln_odd};
 use crate::infer::record::Trip;
 use crate::model::Kind;
 
+/// Who explains a record has, as a rule, at least this weight, less so much for each trip.
+const EXPLAINED: (f64, f64) = (-25.0, 1.5);
 /// How many of the lengths that agree with the pauses are looked at closely.
 const CLOSELY: usize = 12;
 /// How much likelier one may look from afar, as a logarithm.
@@ -19,7 +21,10 @@ const FLATTERED: f64 = 12.0;
 impl Fit<'_> {
     /// Windows that begin when the pauses ended: of lengths that no grid would come upon.
     pub(super) fn aligned(&self, members: &mut Vec<Member>) {
-        if !self.thorough || self.record.pauses.len() < 3 {
+        // Of so many lengths, some always agree by chance: they are asked where nothing else explains the record.
+        let best = members.iter().map(|m| m.weight).fold(f64::NEG_INFINITY, f64::max);
+        let explained = best > EXPLAINED.0 - EXPLAINED.1 * self.record.trips.len() as f64;
+        if !self.thorough || self.record.pauses.len() < 3 || explained {
             return;
         }
         let mut found: Vec<(f64, Period)> = periods(&self.record.pauses)
