@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::families::{self, Bounds, Latency};
 use super::grid::{self, Cell, Weighed};
-use super::limit::{LIMIT_RANGE, Limit};
+use super::limit::{LIMIT_RANGE, Limit, LimitPoint};
 use super::prior::{
     BUCKET, CONCURRENT, COUNTED_LEAST, COUNTER, FIXED, LOG, ON_DEMAND, SPACED, ln_liked,
     window_candidates,
@@ -135,10 +135,7 @@ impl Fit<'_> {
             if let Kind::SlidingLog { limit, window } = member.kind
                 && (window.as_secs_f64() / held - 1.0).abs() < ALIKE
             {
-                let rate = limit as f64 / held;
-                let spread = (self.latency.jitter / held * 0.3).max(0.003) * rate;
-                let weight = member.weight + LIKELIER;
-                *member = Member { kind: Kind::Concurrency { limit }, rate, spread, weight };
+                *member = self.places(limit as f64, member.weight + LIKELIER);
             }
         }
     }
@@ -147,10 +144,8 @@ impl Fit<'_> {
         let flat = self.flat;
         let candidates: Vec<_> = window_candidates().filter(|c| !flat || c.2 > 0.0).collect();
         let sliding = |limit, window| Kind::SlidingLog { limit, window };
-        let log = |record: &Excerpt, latency: &Latency, window: f64, wide: f64| {
-            let mut bounds = families::sliding(record, latency, window);
-            bounds.soften(bounds.floor * wide / 4.0);
-            bounds
+        let log = |record: &Excerpt, latency: &Latency, window: f64, _| {
+            families::sliding(record, latency, window)
         };
         self.anywhere(&candidates, LOG, log, sliding, members);
         let on_demand = |limit, window| Kind::OnDemandWindow { limit, window };
@@ -160,12 +155,7 @@ impl Fit<'_> {
             .copied()
             .filter(|c| c.0 * (c.2 / 2.0).exp() >= COUNTED_LEAST)
             .collect();
-        let demanded = |record: &Excerpt, latency: &Latency, window: f64, wide: f64| {
-            let mut bounds = families::on_demand(record, latency, window, wide);
-            bounds.soften(bounds.floor * wide / 4.0);
-            bounds
-        };
-        self.anywhere(&long, ON_DEMAND, demanded, on_demand, members);
+        self.anywhere(&long, ON_DEMAND, families::on_demand, on_demand, members);
         let fixed = |limit, window, phase| Kind::FixedWindow { limit, window, phase };
         let whole = Limit::whole as fn(&Bounds) -> Limit;
         self.phased(&candidates, FIXED, (families::fixed, whole), fixed, members);
@@ -191,7 +181,9 @@ impl Fit<'_> {
             };
             let kept = if self.thorough { 8 } else { 4 };
             let cells = grid::refine(window.ln(), step, levels, kept, |x, step| {
-                Limit::whole(&bounds(self.record, &self.latency, x.exp(), step))
+                let mut bounds = bounds(self.record, &self.latency, x.exp(), step);
+                bounds.soften(bounds.floor * step / 4.0);
+                Limit::whole(&bounds)
             });
             for cell in cells {
                 let weight = share + prior.ln() + cell.share;
@@ -213,8 +205,7 @@ impl Fit<'_> {
         const COARSE: u32 = 24;
         // The further from here, the more a window that is a little longer shifts where others begin.
         let anchor = self.record.trips.last().map_or(0.0, |trip| trip.t);
-        let span = self.record.trips.first().map_or(0.0, |trip| anchor - trip.t);
-        let rate = self.record.trips.iter().map(|trip| trip.rate).fold(0.0, f64::max);
+        let (span, rate) = (self.span(), self.rate());
         // `wide`: of the logarithm of the windows that this one stands for.
         let search = |window: f64, wide: f64, levels: &[u32]| {
             grid::refine(anchor - window / 2.0, window, levels, 6, |phase, step| {
@@ -297,7 +288,7 @@ impl Fit<'_> {
     }
 
     fn buckets(&self, members: &mut Vec<Member>) {
-        let top = (self.record.trips.iter().map(|t| t.rate).fold(0.0, f64::max) * 1.1).ln();
+        let top = (self.rate() * 1.1).ln();
         // A search passes by a slow refill at high speed, and says so little of it that the grid has to be wide.
         let (range, steps) = if self.thorough { (4_000.0_f64, 240) } else { (50.0, 120) };
         let (range, kept) = (range.ln(), if self.thorough { 12 } else { 6 });
@@ -395,12 +386,27 @@ impl Fit<'_> {
         if few && !self.thorough {
             return;
         }
-        let spread = self.latency.jitter / held * 0.3;
-        for point in &limit.points {
-            let kind = Kind::Concurrency { limit: point.value.round().max(1.0) as u64 };
-            let rate = point.value / held;
-            let weight = CONCURRENT.ln() + point.weight;
-            members.push(Member { kind, rate, spread: rate * spread.max(0.003), weight });
-        }
+        let point = |point: &LimitPoint| self.places(point.value, CONCURRENT.ln() + point.weight);
+        members.extend(limit.points.iter().map(point));
+    }
+
+    /// So many places, each held for as long as the server holds a request.
+    fn places(&self, limit: f64, weight: f64) -> Member {
+        let held = self.latency.held();
+        let rate = limit / held;
+        let spread = rate * (self.latency.jitter / held * 0.3).max(0.003);
+        let kind = Kind::Concurrency { limit: limit.round().max(1.0) as u64 };
+        Member { kind, rate, spread, weight }
+    }
+
+    /// The highest rate at which requests went out when refusals began, per second.
+    fn rate(&self) -> f64 {
+        self.record.trips.iter().map(|trip| trip.rate).fold(0.0, f64::max)
+    }
+
+    /// Seconds from the first of them to the last.
+    fn span(&self) -> f64 {
+        let trips = &self.record.trips;
+        trips.first().zip(trips.last()).map_or(0.0, |(first, last)| last.t - first.t)
     }
 }

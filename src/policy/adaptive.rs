@@ -5,6 +5,8 @@
 //! *explores* once in a while: raises the rate from there, to see whether the limit has risen. One
 //! refusal is one lesson: whatever else was in flight when it came is not another.
 
+mod fits;
+
 use std::time::Duration;
 
 use super::adaptive_settings::AdaptiveSettings;
@@ -387,6 +389,5 @@ fn first(ceiling: f64) -> f64 {
     (ceiling * FIRST_SHARE).max(HARMLESS).min(ceiling)
 }
 
-mod fits;
 #[cfg(test)]
 mod tests;

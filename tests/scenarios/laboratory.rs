@@ -1,5 +1,6 @@
 //! The laboratory's own exam: files that are wrong, covers, and clients of which the result is known.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use plimsoll::model::{
 
 use crate::lab::case::{Case, Cover, cases};
 use crate::lab::client::{Client, Next};
-use crate::lab::file::parse;
+use crate::lab::file::{load, parse};
 use crate::lab::oracle::steady;
 use crate::lab::run::{MEASURED, Outcome, run};
 
@@ -182,4 +183,31 @@ fn three_gateways_refuse_at_a_rate_that_one_would_admit() {
     let at = |of_cap| even(case, of_cap, 1).throttled();
     assert!(at(0.97) > 0.03, "{}", at(0.97));
     assert!(at(0.75) < 0.003, "{}", at(0.75));
+}
+
+#[test]
+fn what_three_gateways_leave_is_what_their_experiments_say() {
+    // So much above its bar, even traffic is refused about as often as the bar allows: no more, and not much less.
+    const ABOVE: f64 = 0.05;
+    const SEEDS: u64 = 8;
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let experiments = load(&directory).unwrap_or_else(|e| panic!("{e}"));
+    let mut sharded = 0;
+    for experiment in experiments {
+        let share = experiment.accepted.goodput[0] + ABOVE;
+        let allowed = experiment.accepted.throttled;
+        let all: Vec<Case> = cases(&Arc::new(experiment), Cover::All)
+            .into_iter()
+            .filter(|case| case.shards > 1)
+            .collect();
+        let refused = |case: &Case| {
+            (0..SEEDS).map(|seed| even(case, share, seed).throttled()).sum::<f64>() / SEEDS as f64
+        };
+        sharded += all.len();
+        let Some(most) = all.iter().map(refused).max_by(f64::total_cmp) else { continue };
+        let name = &all[0].experiment.name;
+        println!("{name}: {most:.4} refused at {share:.2} of the cap");
+        assert!((allowed / 5.0..allowed).contains(&most), "{name}: {most} at {share} of the cap");
+    }
+    assert!(sharded >= 5, "{sharded}");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Fit, Member, divisions, ln_sum};
-use crate::infer::families::{self, Bounds};
+use crate::infer::families;
 use crate::infer::grid::{self, Cell};
 use crate::infer::limit::Limit;
 use crate::infer::periods::{Period, periods};
@@ -70,7 +70,7 @@ impl Fit<'_> {
         let (window, rate) = (ln.exp(), self.rate());
         let open = period.open + 2.0 * self.latency.jitter_max;
         grid::refine(period.begins, open.min(window), levels, 5, |phase, step| {
-            let mut bounds: Bounds = families::fixed(self.record, &self.latency, window, phase);
+            let mut bounds = families::fixed(self.record, &self.latency, window, phase);
             bounds.soften(rate * step / 4.0);
             let shift =
                 |trip: &Trip| trip.rate * ((period.begins - trip.t).abs() * wide).min(window) / 4.0;
@@ -78,14 +78,5 @@ impl Fit<'_> {
             bounds.soften_each(&blurs);
             Limit::whole(&bounds)
         })
-    }
-
-    fn rate(&self) -> f64 {
-        self.record.trips.iter().map(|trip| trip.rate).fold(0.0, f64::max)
-    }
-
-    fn span(&self) -> f64 {
-        let trips = &self.record.trips;
-        trips.first().zip(trips.last()).map_or(0.0, |(first, last)| last.t - first.t)
     }
 }

@@ -88,7 +88,7 @@ impl Belief {
         const FASTER: [f64; 4] = [4.0, 1.25, 2.0, 1.08];
         if self.is_at(prices.rate_max) {
             let (rate, count) = (prices.rate_max * SLOWER, most + most / 3 + 20);
-            let piece = Piece { wait: 0.0, rate, count: count.min(prices.count_max.max(most * 2)) };
+            let piece = Piece { wait: 0.0, rate, count };
             return Some(Experiment { pieces: vec![piece], why: BELOW });
         }
         let rate = self.posterior.as_ref()?.rate(None)?.value * FASTER[nth % FASTER.len()];

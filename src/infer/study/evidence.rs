@@ -141,21 +141,14 @@ fn settled<'a>(
     to: usize,
     jitter: f64,
 ) -> impl Iterator<Item = Trip> + 'a {
-    let before =
-        |i: usize| attempts[..i].iter().rev().filter(|a| a.decision == Decision::Admitted).take(8);
     (from..to).filter(|i| attempts[*i].is_refused()).filter_map(move |i| {
         // Only the first after an admission: a run of refusals is not gone through for each of them.
         if i > 0 && attempts[i - 1].is_refused() {
             return None;
         }
-        let t = attempts[i].sent;
-        let latest = before(i).next()?.sent;
+        let trip = trip(attempts, i, true)?;
         let next = attempts[i..].iter().find(|a| a.decision == Decision::Admitted);
-        let undisturbed = next.is_none_or(|next| next.sent > t + jitter);
-        let known = before(i).count() as f64;
-        let since = before(i).last()?.sent;
-        let rate = known / (t - since).max(1e-6);
-        undisturbed.then_some(Trip { t, rate, gap: t - latest, settled: true })
+        next.is_none_or(|next| next.sent > trip.t + jitter).then_some(trip)
     })
 }
 
@@ -164,12 +157,20 @@ fn settled<'a>(
 fn unsettled(attempts: &[&Attempt], from: usize, to: usize, jitter: f64) -> Option<Trip> {
     let begun = attempts[from].sent;
     let mut refused = (from..to).filter(|i| attempts[*i].is_refused());
-    let i = refused.find(|i| attempts[*i].sent > begun + jitter).unwrap_or(from);
-    let t = attempts[i].sent;
-    let before = || attempts[..i].iter().rev().filter(|a| a.decision == Decision::Admitted).take(8);
+    let later = refused.find(|i| attempts[*i].sent > begun + jitter);
+    trip(attempts, later.unwrap_or(from), false)
+}
+
+/// A refusal, and how fast requests had been admitted before it.
+fn trip(attempts: &[&Attempt], refused: usize, settled: bool) -> Option<Trip> {
+    let before = || {
+        let admitted = |a: &&&Attempt| a.decision == Decision::Admitted;
+        attempts[..refused].iter().rev().filter(admitted).take(8)
+    };
+    let t = attempts[refused].sent;
     let (latest, earliest) = (before().next()?.sent, before().last()?.sent);
     let rate = before().count() as f64 / (t - earliest).max(1e-6);
-    Some(Trip { t, rate, gap: t - latest, settled: false })
+    Some(Trip { t, rate, gap: t - latest, settled })
 }
 
 /// So many of them as a fit looks at, the latest and others evenly.

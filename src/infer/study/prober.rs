@@ -224,3 +224,6 @@ impl Prober {
         conclude(&self.observations)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,9 @@ const LATEST: usize = 12_000;
 /// No rate is known closer than this, as a ratio: the first of a busy time may have come a little later than it was
 /// sent, and everybody behind it.
 const CLOSEST: f64 = 2e-4;
+/// Of each answer it is believed by no more than this, and of all of them: they are not independent.
+const TOLD_EACH: f64 = 1.0;
+const TOLD_MOST: f64 = 100.0;
 
 /// An admitted request: when it was sent, and how long its answer took.
 type Turn = (f64, Option<f64>);
@@ -31,10 +34,6 @@ pub(super) struct Queue {
     /// Logarithm of how much likelier it makes what was seen.
     pub(super) told: f64,
 }
-
-/// Of each answer it is believed by no more than this, and of all of them: they are not independent.
-const TOLD_EACH: f64 = 1.0;
-const TOLD_MOST: f64 = 100.0;
 
 /// The queue that explains how long answers took; `None`: none does.
 pub(super) fn queueing<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Option<Queue> {
@@ -54,15 +53,9 @@ pub(super) fn queueing<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Optio
     let long = long(turns)?;
     let left = |ln: f64| left(turns, ln.exp(), long);
     let steps = ((FASTEST / SLOWEST).ln() / STEP) as u32;
-    let (mut best, mut least) = (0.0, f64::INFINITY);
-    for ln in (0..=steps).map(|i| SLOWEST.ln() + STEP * f64::from(i)) {
-        let spread = left(ln);
-        if spread < least {
-            (best, least) = (ln, spread);
-        }
-    }
-    let told = |least: f64| least * least < (1.0 - TOLD) * alone * alone;
-    if !told(least) {
+    let tried = (0..=steps).map(|i| SLOWEST.ln() + STEP * f64::from(i));
+    let (best, least) = tried.map(|ln| (ln, left(ln))).min_by(|a, b| a.1.total_cmp(&b.1))?;
+    if least * least >= (1.0 - TOLD) * alone * alone {
         return None;
     }
     let ln = lowest(best - STEP, best + STEP, left);

@@ -82,7 +82,12 @@ impl Prober {
                     // The budget binds whatever an experiment would like.
                     let rate = part.piece.rate.min(self.assignment.budget.rate);
                     let gap = Duration::from_secs_f64(1.0 / rate);
-                    let Part { party, piece: Piece { count, .. } } = part;
+                    let Part { party, piece } = part;
+                    let count = piece.count.min(self.left());
+                    if count == 0 {
+                        self.pieces.clear();
+                        continue;
+                    }
                     self.step = Step::Sending { left: count, gap };
                     return Order::Send { party, rate, count, why: self.doing };
                 }
