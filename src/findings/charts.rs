@@ -101,7 +101,7 @@ pub(super) fn admitted_by_rate(report: &Report) -> Option<String> {
 
 /// Every kind with its probability, as bars of a table.
 pub(super) fn kinds(shares: &[KindShare]) -> String {
-    let mut out = String::from(r#"<table class="bars"><tbody>"#);
+    let mut out = String::from(r#"<div class="wide"><table class="bars"><tbody>"#);
     for share in shares {
         let width = (share.probability * 100.0).clamp(0.0, 100.0);
         // Writing to a string cannot fail.
@@ -112,7 +112,7 @@ pub(super) fn kinds(shares: &[KindShare]) -> String {
             escape(&words::percent(share.probability))
         );
     }
-    out + "</tbody></table>"
+    out + "</tbody></table></div>"
 }
 
 /// Who shares the limit with whom.

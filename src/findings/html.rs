@@ -225,8 +225,8 @@ fn experiment(report: &Report, part: &ExperimentPart, out: &mut String) {
     let (budget, spent) = (&part.budget, &part.spent);
     let _ = write!(
         out,
-        "<h2>What was done</h2><p>It ended because {}.</p><table><thead><tr><th></th><th>spent</th>\
-         <th>allowed</th></tr></thead><tbody>",
+        "<h2>What was done</h2><p>It ended because {}.</p><div class=\"wide\"><table><thead><tr><th></th>\
+         <th>spent</th><th>allowed</th></tr></thead><tbody>",
         words::how(part.how)
     );
     let allowed = [
@@ -244,7 +244,7 @@ fn experiment(report: &Report, part: &ExperimentPart, out: &mut String) {
              <td class=\"number\">{allowed}</td></tr>"
         );
     }
-    out.push_str("</tbody></table>");
+    out.push_str("</tbody></table></div>");
     trials(report, &part.trials, out);
 }
 

@@ -46,7 +46,7 @@ fn the_report_of_a_probe_needs_nothing_but_itself_and_can_be_read() {
 
     let page = format!("file://{}", directory.path().join("limit.html").display());
     let mut steps = Vec::new();
-    for (width, scheme) in [(1280, "light"), (390, "light"), (1280, "dark")] {
+    for (width, scheme) in [(1280, "light"), (390, "light"), (320, "light"), (1280, "dark")] {
         steps.push(json!({"do": "look", "width": width, "scheme": scheme}));
         steps.push(json!({"do": "open"}));
         steps.push(json!({"do": "wait", "for": "document.querySelectorAll('svg').length >= 2"}));

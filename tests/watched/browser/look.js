@@ -41,6 +41,9 @@ function facts() {
     span: document.querySelector('input[name="span"]:checked')?.value,
     focus: document.activeElement?.id || document.activeElement?.value || document.activeElement?.tagName,
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    outside: [...document.querySelectorAll("body *")]
+      .filter((node) => !node.closest(".wide") && node.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+      .map((node) => `${node.tagName}.${node.className}: ${node.textContent.slice(0, 40)}`).slice(0, 5),
     canvases: [...document.querySelectorAll("canvas")].map((canvas) => {
       const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
       const seen = new Set();
