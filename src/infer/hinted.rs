@@ -29,6 +29,10 @@ const ODD_RESET: f64 = 0.3;
 const EXPLAINED: f64 = 0.7;
 /// How closely what is used at a refusal can be predicted, but for jitter.
 const REFUSED_BLUR: f64 = 0.3;
+/// A refusal so soon after the end of a window may be of that window: in seconds, and as the share of the limit that is
+/// sent meanwhile.
+const EDGE_S: f64 = 0.01;
+const EDGE: f64 = 0.1;
 /// A refusal with less than this share of the limit used contradicts what hints say of it.
 const FULL: f64 = 0.85;
 
@@ -119,9 +123,23 @@ impl<'a> Evidence<'a> {
         let one = |(trip, note): &(Trip, Note)| {
             let blur = REFUSED_BLUR + trip.rate * (self.jitter * 2.0 + span / 2.0);
             // A member has no better reason for a refusal than that.
-            ln_phi((predict(note).used + 0.5 - self.limit) / blur).max(ODD_USED.ln())
+            let used = self.used_about(trip, note, &mut predict);
+            ln_phi((used + 0.5 - self.limit) / blur).max(ODD_USED.ln())
         };
         self.trips.iter().map(one).sum()
+    }
+
+    /// The most that a member has used about the time of a refusal: by the clock of the sender a window may have ended
+    /// that, for whoever refused, was not over.
+    fn used_about(
+        &self,
+        trip: &Trip,
+        note: &Note,
+        predict: &mut impl FnMut(&Note) -> Prediction,
+    ) -> f64 {
+        let early = (self.jitter * 2.0 + EDGE_S).min(EDGE * self.limit / trip.rate.max(1e-9));
+        let before = predict(&Note { t: note.t - early, ..*note }).used;
+        before.max(predict(note).used)
     }
 
     fn one(&self, note: &Note, blur: f64, predicted: Prediction) -> f64 {
@@ -300,7 +318,8 @@ impl<'a> Evidence<'a> {
             (looked.note.used - at_notes(&looked.note).used).abs() <= 3.0 * looked.blur
         };
         let close = self.notes.iter().filter(close).count() as f64;
-        let full = self.trips.iter().all(|(_, asked)| at_trips(asked).used >= FULL * self.limit);
+        let mut used = |(trip, asked): &(Trip, Note)| self.used_about(trip, asked, &mut at_trips);
+        let full = self.trips.iter().all(|asked| used(asked) >= FULL * self.limit);
         full && close >= EXPLAINED * self.notes.len() as f64
     }
 }

@@ -119,6 +119,11 @@ impl HintGuard {
         };
     }
 
+    /// How old the latest was when it came, in seconds; `None`: none is believed.
+    pub(super) fn age_s(&self) -> Option<f64> {
+        self.believed().map(|latest| latest.age_s)
+    }
+
     /// Whether nothing is left, and how long that will last.
     pub(super) fn exhausted(&self, now: Moment) -> Option<Duration> {
         let latest = self.believed().filter(|_| self.vetoes(now))?;

@@ -64,21 +64,27 @@ impl Daemon {
         count: u64,
         linger: bool,
     ) -> Self {
+        let count = count.to_string();
+        let mut arguments = vec!["--count", &count];
+        arguments.extend(linger.then_some("--linger"));
+        Self::spawn(port, &configuration(target, tracing), &arguments)
+    }
+
+    /// `plimsoll run` with any configuration, and arguments besides those that every run has.
+    pub(crate) fn spawn(port: u16, configuration: &str, arguments: &[&str]) -> Self {
         let directory = temp_dir();
-        let file = write_file(directory.path(), "plimsoll.yaml", &configuration(target, tracing));
+        let file = write_file(directory.path(), "plimsoll.yaml", configuration);
         let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
         command
             // Whoever runs the tests may have OTEL_ variables of their own.
             .env_clear()
             .env("BENCH_TOKEN", TOKEN)
             .env("OTEL_BSP_SCHEDULE_DELAY", "100")
-            .args(["run", "--log.format", "json", "--count", &count.to_string()])
+            .args(["run", "--log.format", "json"])
+            .args(arguments)
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--config.file")
             .arg(file);
-        if linger {
-            command.arg("--linger");
-        }
         let log = directory.path().join("plimsoll.log");
         let process = Process::spawn("plimsoll", &mut command, &log);
         Self { process, port, _directory: directory }
@@ -99,9 +105,13 @@ impl Daemon {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    pub(crate) fn wait_until_up(&mut self) {
+        self.process.wait_for_answer(&self.url("/livez"), Duration::from_secs(10));
+    }
+
     /// Waits until everything was sent and answered: `/readyz` then says so, for as long as it lingers.
     pub(crate) fn wait_until_drained(&mut self, within: Duration) {
-        self.process.wait_for_answer(&self.url("/livez"), Duration::from_secs(10));
+        self.wait_until_up();
         let url = self.url("/readyz");
         let said = wait_for(within, || {
             let answer = http::get(&url).expect("a daemon that lingers answers");
@@ -112,6 +122,12 @@ impl Daemon {
 
     /// The sum of a metric's series that carry `label`, from `/metrics` itself.
     pub(crate) fn metric(&self, name: &str, label: &str) -> f64 {
+        let value = self.find_metric(name, label);
+        value.unwrap_or_else(|| panic!("no series of {name} with {label:?}"))
+    }
+
+    /// The same; `None` without such a series.
+    pub(crate) fn find_metric(&self, name: &str, label: &str) -> Option<f64> {
         let answer = http::get(&self.url("/metrics")).expect("/metrics is up");
         assert_eq!(answer.status, 200);
         let of_name = answer.body.lines().filter(|line| {
@@ -124,8 +140,7 @@ impl Daemon {
                 value.unwrap_or_else(|| panic!("not a sample: {line}"))
             })
             .collect();
-        assert!(!values.is_empty(), "no series of {name} with {label:?}");
-        values.iter().sum()
+        (!values.is_empty()).then(|| values.iter().sum())
     }
 
     pub(crate) fn log(&self) -> String {

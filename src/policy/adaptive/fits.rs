@@ -1,6 +1,6 @@
 //! What becomes of the rate when a fit comes back.
 
-use super::{Adaptive, CONFIDENT, FIRST_GROWTH, Mode, RISE};
+use super::{Adaptive, CONFIDENT, Mode, RISE};
 use crate::model::{Estimate, EstimateSource, Interval, Moment, PaceReason};
 
 /// An estimate whose ends are closer than this is known well enough to be held.
@@ -15,6 +15,8 @@ const GROWTH: (f64, f64) = (0.004, 0.1);
 /// An estimate that is less than this share of what was admitted in the past minutes does not explain it.
 const REFUTED: f64 = 0.5;
 const REMEMBERED_S: f64 = 120.0;
+/// Where the way back begins after a refusal by a limit that is stated.
+const NEARLY: f64 = 0.8;
 /// Where a search begins when the limit turns out to be another than was believed.
 const RESTART: f64 = 0.35;
 /// From so many refusals on, an estimate that leaves much open will not get better: the rate goes by feel.
@@ -170,7 +172,7 @@ impl Adaptive {
                 let growth = match self.mode {
                     Mode::Seek { growth, target: Some(_) } => growth,
                     Mode::Hold => RISE,
-                    _ => FIRST_GROWTH,
+                    _ => self.first_growth(),
                 };
                 self.turn(Mode::Seek { growth, target: Some(held) }, from, reason, now);
             } else if !same {
@@ -182,8 +184,10 @@ impl Adaptive {
         // record of better times suggests. It shows on the way back to the rate that was held.
         let target = held.min(BELOW_A_TRIP * tripped);
         self.trust *= target / held;
+        // Unless hints say that it has not: then it was an accident.
+        let start = if self.states_window() { NEARLY } else { RESTART };
         let mode = Mode::Seek { growth: -RESTART.ln() / RETURN_S, target: Some(target) };
-        self.turn(mode, target * RESTART, reason, now);
+        self.turn(mode, target * start, reason, now);
     }
 
     pub(super) fn held_rate(&self) -> Option<f64> {
