@@ -4,8 +4,10 @@ use std::io::{self, Write};
 
 use crate::cli::{CheckArgs, EXIT_OK, EXIT_USAGE};
 use crate::config::{
-    ConfigFile, FileSource, Problem, Problems, Settings, Sources, load, load_as, schema_of,
+    ConfigFile, FileSource, Problem, Problems, Settings, Sources, StreamSettings, load, load_as,
+    schema_of,
 };
+use crate::policy::{AdaptiveSettings, Mode};
 use crate::simulator::{Simulation, SimulatorSettings};
 
 /// Checks what the arguments name: results to `out`, problems and warnings to `err`. Answers with
@@ -36,11 +38,14 @@ pub fn check(
         let files = files.into_iter().map(FileSource::Path).collect();
         let checked = if args.simulator { simulator(files) } else { daemon(files, env) };
         match checked {
-            Ok((summary, warnings)) => {
+            Ok(Said { summary, details, warnings }) => {
                 for warning in &warnings {
                     writeln!(err, "{name}: warning: {warning}")?;
                 }
                 writeln!(out, "{name}: ok: {summary}")?;
+                for line in &details {
+                    writeln!(out, "  {line}")?;
+                }
             }
             Err(problems) => {
                 code = EXIT_USAGE;
@@ -55,17 +60,25 @@ pub fn check(
     Ok(code)
 }
 
-/// What is said of a file that is valid: what it comes to, and warnings.
-type Said = (String, Vec<String>);
+/// What is said of a file that is valid.
+struct Said {
+    /// What it comes to.
+    summary: String,
+    /// Each part of it.
+    details: Vec<String>,
+    warnings: Vec<String>,
+}
 
 fn daemon(files: Vec<FileSource>, env: &[(String, String)]) -> Result<Said, Problems> {
     let settings = load(&Sources { files, env: env.to_vec(), overrides: Vec::new() })?;
-    Ok((summary(&settings), settings.warnings))
+    let (summary, details) = (summary(&settings), details(&settings));
+    Ok(Said { summary, details, warnings: settings.warnings })
 }
 
 fn simulator(files: Vec<FileSource>) -> Result<Said, Problems> {
     let simulation = load_simulation(&Sources { files, ..Sources::default() })?;
-    Ok((format!("a simulation on {}", simulation.listen_address()), Vec::new()))
+    let summary = format!("a simulation on {}", simulation.listen_address());
+    Ok(Said { summary, details: Vec::new(), warnings: Vec::new() })
 }
 
 /// Reads and checks the configuration of `plimsoll simulate`.
@@ -86,8 +99,49 @@ fn summary(settings: &Settings) -> String {
         counted(settings.streams.len(), "stream"),
         counted(settings.targets.len(), "target"),
         counted(settings.credentials.len(), "credential"),
-        (total * 1000.0).round() / 1000.0,
+        rounded(total),
     )
+}
+
+/// What decides how fast each stream sends, and with whom it shares that.
+fn details(settings: &Settings) -> Vec<String> {
+    let mut lines: Vec<String> = settings.streams.iter().map(|s| stream(s, settings)).collect();
+    if settings.streams.iter().any(|stream| stream.mode == Mode::Adaptive) {
+        let AdaptiveSettings { margin, exploration, latency_max } = settings.adaptive;
+        let looks = exploration.map_or("never looks above it".to_owned(), |e| {
+            format!(
+                "looks above it every {} at most, for {} % of the time and {} throttles an hour at most",
+                humantime::format_duration(e.interval),
+                rounded(e.share * 100.0),
+                e.throttled_per_hour,
+            )
+        });
+        let slows = latency_max.map_or(String::new(), |max| {
+            format!("; slower while answers take more than {}", humantime::format_duration(max))
+        });
+        let margin = rounded(margin * 100.0);
+        lines.push(format!("adaptive: {margin} % below the limit; {looks}{slows}"));
+    }
+    lines
+}
+
+fn stream(stream: &StreamSettings, settings: &Settings) -> String {
+    let rate = rounded(stream.schedule.rate.per_second());
+    let pace = match stream.mode {
+        Mode::Fixed => format!("fixed, {rate}/s"),
+        Mode::Adaptive => {
+            format!("adaptive, ceiling {rate}/s, weight {}", rounded(stream.weight))
+        }
+        Mode::Probe => format!("probe, at most {rate}/s"),
+    };
+    let target = settings.targets.iter().find(|target| target.endpoint.name == stream.target);
+    let shares = target
+        .map_or(String::new(), |target| format!("; scope {} at {}", target.scope, target.domain));
+    format!("stream {}: {pace}{shares}", stream.name)
+}
+
+fn rounded(x: f64) -> f64 {
+    (x * 1000.0).round() / 1000.0
 }
 
 fn counted(n: usize, what: &str) -> String {

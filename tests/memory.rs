@@ -7,11 +7,11 @@ use plimsoll::engine::{
 };
 use plimsoll::limiter::{Kind, Layer, LimiterSettings, Lockout};
 use plimsoll::model::{
-    CredentialId, EndpointId, Estimate, EstimateMemory, EstimateSource, Event, GateChange,
-    GateState, Identity, Interval, Moment, PauseMemory, Scope, ScopeKey, ScopeMemory, Verdict,
-    WallOffset,
+    CredentialId, ESTIMATE_UNUSED_MAX, EndpointId, Estimate, EstimateMemory, EstimateSource, Event,
+    GateChange, GateState, Identity, Interval, MannersMemory, Moment, PauseMemory, Scope, ScopeKey,
+    ScopeMemory, Verdict, WallOffset,
 };
-use plimsoll::netem::{NetworkSettings, ServerSettings, World};
+use plimsoll::netem::{AdviceStyle, HintStyle, NetworkSettings, ServerSettings, World};
 use plimsoll::policy::{
     AdaptiveSettings, BackoffSettings, Jitter, Mode, PolicySettings, RetryBudgetSettings,
 };
@@ -80,6 +80,17 @@ fn server() -> World {
         LimiterSettings { kind, lockout: Lockout::Fixed(secs(30)), counts_refused: false };
     let layers = vec![Layer { name: "cap".into(), limiter, scope: Scope::Undecided }];
     let server = ServerSettings { layers, ..ServerSettings::default() };
+    World::new(1, NetworkSettings::default(), server)
+}
+
+/// The same with a word on how it is to be paused, and hints that never change.
+fn rude() -> World {
+    let kind = Kind::SlidingLog { limit: 100, window: secs(1) };
+    let limiter =
+        LimiterSettings { kind, lockout: Lockout::Fixed(secs(30)), counts_refused: false };
+    let layers = vec![Layer { name: "cap".into(), limiter, scope: Scope::Undecided }];
+    let (hints, advice) = (HintStyle::Frozen, AdviceStyle::None);
+    let server = ServerSettings { layers, hints, advice, ..ServerSettings::default() };
     World::new(1, NetworkSettings::default(), server)
 }
 
@@ -166,12 +177,12 @@ fn estimate(limiter: Kind) -> ScopeMemory {
         at: Moment::ZERO,
     };
     let estimate = Some(EstimateMemory { estimate, unused: Duration::ZERO });
-    ScopeMemory { key: key(), estimate, pause: None }
+    ScopeMemory { key: key(), estimate, pause: None, manners: None }
 }
 
 fn pause(left: u64, asked: u64) -> ScopeMemory {
     let pause = PauseMemory { left: secs(left), asked: secs(asked), level: 1, long: false };
-    ScopeMemory { key: key(), estimate: None, pause: Some(pause) }
+    ScopeMemory { key: key(), estimate: None, pause: Some(pause), manners: None }
 }
 
 #[test]
@@ -195,6 +206,41 @@ fn the_next_run_holds_at_once_what_the_last_one_learned() {
     }
     let kept = next.engine.memory(next.now).scopes;
     assert_eq!(kept[0].estimate.as_ref().map(|e| e.estimate.rate), Some(believed));
+}
+
+#[test]
+fn a_liar_is_not_believed_again_and_its_silence_is_kept() {
+    let trusted = |run: &Run<'_>| {
+        let status = run.engine.status(run.now, WallOffset::default());
+        status.gates[0].pace.as_ref().expect("it is adaptive").hints_trusted
+    };
+    let mut world = rude();
+    let mut first = Run::start(&mut world, Vec::new(), Mode::Adaptive, Moment::ZERO);
+    first.until_or(at(60), |run| run.sent.len() > 20);
+    assert_eq!(trusted(&first), Some(true), "nothing speaks against them yet");
+    first.until(at(900));
+    assert_eq!(trusted(&first), Some(false));
+    let memory = first.engine.memory(first.now).scopes;
+    let manners = memory[0].manners.expect("it was refused");
+    assert_eq!((manners.hints_lie, manners.silence), (true, secs(30)));
+    let kept = memory[0].later(secs(60)).expect("there is an estimate");
+    assert_eq!(kept.manners.map(|m| (m.hints_lie, m.unused)), Some((true, secs(60))));
+    let stale = MannersMemory { unused: ESTIMATE_UNUSED_MAX, ..manners };
+    let stale = ScopeMemory { manners: Some(stale), estimate: None, ..kept.clone() };
+    assert_eq!(stale.later(secs(1)), None, "so old it is worth nothing");
+
+    // Of the estimate nothing is told, or it would hardly be refused.
+    let memory = vec![ScopeMemory { estimate: None, pause: None, ..kept }];
+    let mut world = rude();
+    let mut next = Run::start(&mut world, memory, Mode::Adaptive, Moment::ZERO);
+    next.until_or(at(60), |run| run.sent.len() > 20);
+    assert_eq!(trusted(&next), Some(false));
+    next.until_or(at(300), |run| !run.throttled.is_empty());
+    let refused = *next.throttled.first().expect("the ceiling is above the limit");
+    next.until(refused + secs(40));
+    let resumed = next.sent.iter().find(|sent| **sent > refused + secs(1)).expect("it resumes");
+    let silence = resumed.since(refused);
+    assert!((secs(29)..secs(35)).contains(&silence), "it asked after {silence:?}");
 }
 
 #[test]

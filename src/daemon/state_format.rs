@@ -10,13 +10,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    CountMemory, Estimate, EstimateMemory, EstimateSource, Factor, Interval, Kind, Memory, Moment,
-    PauseMemory, Rate, SafetyMemory, ScopeKey, ScopeMemory, Subject, subject_name,
+    CountMemory, Estimate, EstimateMemory, EstimateSource, Factor, Interval, Kind, MannersMemory,
+    Memory, Moment, PauseMemory, Rate, SafetyMemory, ScopeKey, ScopeMemory, Subject, subject_name,
 };
 
 /// The version that this program writes.
-const VERSION: u64 = 2;
-/// The oldest that it reads: without counts, and without the clock since the machine's start.
+const VERSION: u64 = 3;
+/// The oldest that it reads: without counts, and without the clock since the machine's start. The second did not know
+/// how servers behave.
 const VERSION_OLDEST: u64 = 1;
 
 /// A time, in nanoseconds.
@@ -34,7 +35,6 @@ struct Versioned {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct StateText {
     version: u64,
     written_unix_ns: i64,
@@ -50,7 +50,6 @@ struct StateText {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct BootText {
     id: String,
     ns: u64,
@@ -58,7 +57,6 @@ struct BootText {
 
 /// Messages that caps count: ages in seconds, and how many.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct CountText {
     /// The name of a stream, `*` for all together.
     stream: String,
@@ -70,7 +68,6 @@ struct CountText {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct ScopeText {
     domain: String,
     /// Factors of the scope with the holder's values, in order.
@@ -79,10 +76,19 @@ struct ScopeText {
     pause: Option<PauseText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     estimate: Option<EstimateText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    manners: Option<MannersText>,
+}
+
+/// How a server was found to behave.
+#[derive(Serialize, Deserialize)]
+struct MannersText {
+    hints_lie: bool,
+    silence_s: f64,
+    unused_s: f64,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct PauseText {
     left_s: f64,
     asked_s: f64,
@@ -91,7 +97,6 @@ struct PauseText {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct EstimateText {
     unused_s: f64,
     rate: f64,
@@ -106,7 +111,7 @@ struct EstimateText {
 
 /// A limiter. Where windows begin is left out: on the clock of one run, it means nothing to the next.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 enum LimiterText {
     FixedWindow { limit: u64, window_s: f64 },
     OnDemandWindow { limit: u64, window_s: f64 },
@@ -215,6 +220,7 @@ impl ScopeText {
             values,
             pause: memory.pause.as_ref().map(PauseText::of),
             estimate: memory.estimate.as_ref().map(EstimateText::of),
+            manners: memory.manners.as_ref().map(MannersText::of),
         }
     }
 
@@ -228,6 +234,26 @@ impl ScopeText {
                 .map(|e| e.memory())
                 .transpose()
                 .map_err(|e| format!("estimate.{e}"))?,
+            manners: self
+                .manners
+                .map(|m| m.memory())
+                .transpose()
+                .map_err(|e| format!("manners.{e}"))?,
+        })
+    }
+}
+
+impl MannersText {
+    fn of(manners: &MannersMemory) -> Self {
+        let MannersMemory { hints_lie, silence, unused } = *manners;
+        Self { hints_lie, silence_s: silence.as_secs_f64(), unused_s: unused.as_secs_f64() }
+    }
+
+    fn memory(&self) -> Result<MannersMemory, String> {
+        Ok(MannersMemory {
+            hints_lie: self.hints_lie,
+            silence: span("silence_s", self.silence_s)?,
+            unused: span("unused_s", self.unused_s)?,
         })
     }
 }

@@ -120,6 +120,9 @@ impl GateTable {
         if let Some(recalled) = &remembered {
             gate.inherit(recalled);
         }
+        if let Some(manners) = self.recalled.manners(&key, now) {
+            gate.recall_silence(manners.silence);
+        }
         let mut learning = Box::new(Learning::new(self.recalled.estimate(&key, now)));
         if let Some(interval) = self.alarm_every {
             learning.alarm_every(interval);

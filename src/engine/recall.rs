@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::model::{
-    Estimate, EstimateMemory, EstimateSource, Identity, Kind, Memory, Moment, RunState, ScopeKey,
-    ScopeMemory,
+    Estimate, EstimateMemory, EstimateSource, Identity, Kind, MannersMemory, Memory, Moment,
+    RunState, ScopeKey, ScopeMemory,
 };
 use crate::policy::Gate;
 
@@ -46,6 +46,12 @@ impl Recalled {
         Some(estimate)
     }
 
+    /// How the server of exactly this holder was found to behave.
+    pub(super) fn manners(&self, key: &ScopeKey, now: Moment) -> Option<MannersMemory> {
+        let known = self.scopes.iter().find(|scope| scope.key == *key)?;
+        self.now(known, now)?.manners
+    }
+
     /// An operator has ended the pause of a holder: it must not come back with the next reload.
     pub(super) fn forgive(&mut self, key: &ScopeKey) {
         let of_domain = self.scopes.iter_mut().filter(|scope| scope.key.domain == key.domain);
@@ -79,12 +85,23 @@ impl Engine {
                     learned.map(fresh).or_else(|| self.gates.recalled.unused(&entry.key, now))
                 }
             };
-            ScopeMemory { key: (*entry.key).clone(), estimate, pause: entry.gate.pause(now) }
+            // Who is fixed does not find out about hints; what was known stays.
+            let recalled = self.gates.recalled.manners(&entry.key, now);
+            let lay = recalled.is_some_and(|manners| manners.hints_lie);
+            let manners = MannersMemory {
+                hints_lie: pace.map_or(lay, |pace| pace.adaptive.hints_lie()),
+                silence: entry.gate.silence(),
+                unused: Duration::ZERO,
+            };
+            let manners = Some(manners).filter(MannersMemory::is_known);
+            let pause = entry.gate.pause(now);
+            ScopeMemory { key: (*entry.key).clone(), estimate, pause, manners }
         });
         let recalled = &self.gates.recalled;
         let absent = recalled.scopes.iter().filter(|s| self.gates.iter().all(|e| *e.key != s.key));
         let absent = absent.filter_map(|scope| recalled.now(scope, now));
-        let live = live.filter(|s| s.estimate.is_some() || s.pause.is_some());
+        let live =
+            live.filter(|s| s.estimate.is_some() || s.pause.is_some() || s.manners.is_some());
         let ended = self.run != RunState::Running;
         let safety = self.safety.memory(ended, now);
         Memory { scopes: live.chain(absent).collect(), safety }

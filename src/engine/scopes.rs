@@ -74,6 +74,10 @@ impl Engine {
         if is_new && closed {
             pace.rest();
         }
+        let manners = self.gates.get(gate).and_then(|e| self.gates.recalled.manners(&e.key, now));
+        if is_new && manners.is_some_and(|manners| manners.hints_lie) {
+            pace.adaptive.distrust_hints();
+        }
         let learning = self.gates.learning_mut(gate).filter(|l| l.known().is_none());
         if let (Some(learning), Some(estimate)) = (learning, pace.adaptive.pace().estimate) {
             learning.begin_with(estimate);

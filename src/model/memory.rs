@@ -45,6 +45,27 @@ pub struct ScopeMemory {
     pub estimate: Option<EstimateMemory>,
     /// The pause that was on.
     pub pause: Option<PauseMemory>,
+    /// How its server was found to behave.
+    pub manners: Option<MannersMemory>,
+}
+
+/// How a server behaves, where that has been learned by being refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MannersMemory {
+    /// Its quota hints do not agree with what it admits.
+    pub hints_lie: bool,
+    /// After a refusal that says nothing of it, so long a silence was found to be enough; zero: not known.
+    pub silence: Duration,
+    /// How long ago a run last relied on it.
+    pub unused: Duration,
+}
+
+impl MannersMemory {
+    /// Whether there is anything to tell.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.hints_lie || !self.silence.is_zero()
+    }
 }
 
 /// An estimate, and how stale it is.
@@ -85,7 +106,11 @@ impl ScopeMemory {
             let asked = pause.asked.saturating_sub(elapsed);
             (!left.is_zero()).then_some(PauseMemory { left, asked, ..pause })
         });
-        let some = estimate.is_some() || pause.is_some();
-        some.then(|| Self { key: self.key.clone(), estimate, pause })
+        let manners = self.manners.and_then(|manners| {
+            let unused = manners.unused.saturating_add(elapsed);
+            (unused <= ESTIMATE_UNUSED_MAX).then_some(MannersMemory { unused, ..manners })
+        });
+        let some = estimate.is_some() || pause.is_some() || manners.is_some();
+        some.then(|| Self { key: self.key.clone(), estimate, pause, manners })
     }
 }

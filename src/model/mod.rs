@@ -35,7 +35,9 @@ pub use identity::{
 };
 pub use knowledge::Knowledge;
 pub use limit::Kind;
-pub use memory::{ESTIMATE_UNUSED_MAX, EstimateMemory, Memory, PauseMemory, ScopeMemory};
+pub use memory::{
+    ESTIMATE_UNUSED_MAX, EstimateMemory, MannersMemory, Memory, PauseMemory, ScopeMemory,
+};
 pub use objectives::Objectives;
 pub use outcome::{MessageResult, Outcome, SkipReason};
 pub use pace::{Pace, PaceReason, PaceState};

@@ -147,6 +147,17 @@ impl Adaptive {
         policy
     }
 
+    /// Whether quota hints have been found to lie.
+    #[must_use]
+    pub const fn hints_lie(&self) -> bool {
+        self.hints.lie()
+    }
+
+    /// An earlier run has found that quota hints lie.
+    pub const fn distrust_hints(&mut self) {
+        self.hints.distrust();
+    }
+
     /// Configuration changed. What was learned stays.
     pub fn configure(&mut self, settings: AdaptiveSettings, ceiling: f64, now: Moment) {
         self.settings = settings;
@@ -257,7 +268,12 @@ impl Adaptive {
 
     /// How fast a rate rises that may still be far below the limit.
     fn first_growth(&self) -> f64 {
-        let told = self.hints.age_s().map(|age| (FRESH / age.max(1e-6)).min(HINTED_GROWTH));
+        let far = self.hints.untouched() || self.states_window();
+        let told = self
+            .hints
+            .age_s()
+            .filter(|_| far)
+            .map(|age| (FRESH / age.max(1e-6)).min(HINTED_GROWTH));
         told.map_or(FIRST_GROWTH, |growth| growth.max(FIRST_GROWTH))
     }
 

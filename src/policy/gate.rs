@@ -110,6 +110,19 @@ impl Gate {
         })
     }
 
+    /// What an earlier run found to be a silence that is long enough; one that no server asks for is not believed.
+    pub fn recall_silence(&mut self, enough: Duration) {
+        if enough <= RETRY_AFTER_OBEYED_MAX {
+            self.silence = Silence::recalled(enough);
+        }
+    }
+
+    /// A silence that was found to be enough where refusals do not say; zero: none was.
+    #[must_use]
+    pub const fn silence(&self) -> Duration {
+        self.silence.enough()
+    }
+
     /// What is left of the pause at `now`, for a later run; `None` when it is over.
     #[must_use]
     pub fn pause(&self, now: Moment) -> Option<PauseMemory> {

@@ -45,10 +45,26 @@ struct Latest {
     heard_at: Moment,
 }
 
+impl Latest {
+    fn is_untouched(&self) -> bool {
+        self.said >= self.limit * UNTOUCHED
+    }
+}
+
 impl HintGuard {
     /// Whether hints are believed; `None`: there has been none.
     pub(super) fn trusted(&self) -> Option<bool> {
         self.latest.map(|_| self.lies < LIES_MAX)
+    }
+
+    /// Whether they are not believed, whatever comes.
+    pub(super) const fn lie(&self) -> bool {
+        self.lies >= LIES_MAX
+    }
+
+    /// An earlier run has found that they lie.
+    pub(super) const fn distrust(&mut self) {
+        self.lies = LIES_MAX;
     }
 
     fn believed(&self) -> Option<&Latest> {
@@ -124,6 +140,11 @@ impl HintGuard {
         self.believed().map(|latest| latest.age_s)
     }
 
+    /// Whether most of the quota was left by the latest.
+    pub(super) fn untouched(&self) -> bool {
+        self.believed().is_some_and(Latest::is_untouched)
+    }
+
     /// Whether nothing is left, and how long that will last.
     pub(super) fn exhausted(&self, now: Moment) -> Option<Duration> {
         let latest = self.believed().filter(|_| self.vetoes(now))?;
@@ -143,7 +164,10 @@ impl HintGuard {
         let lasting = (latest.left.max(0.0) + 1.0) / until.max(1e-6);
         // A quota that is hardly touched refills as fast as it is used (a bucket's reset is when it is full again): a
         // faster rate shows in the hints, as long as they come before all of it can be gone.
-        let untouched = latest.said >= latest.limit * UNTOUCHED;
-        if untouched { lasting.max(0.5 * latest.said / latest.age_s.max(1e-6)) } else { lasting }
+        if latest.is_untouched() {
+            lasting.max(0.5 * latest.said / latest.age_s.max(1e-6))
+        } else {
+            lasting
+        }
     }
 }

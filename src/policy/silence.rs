@@ -51,6 +51,11 @@ impl Silence {
         self.enough
     }
 
+    /// What an earlier run found to be enough.
+    pub(super) fn recalled(enough: Duration) -> Self {
+        Self { enough, ..Self::default() }
+    }
+
     /// A throttle: the first of a series, a straggler, or the answer to the resume request.
     pub(super) fn refused(&mut self, at: Moment, first: bool, resume: bool) {
         if first {

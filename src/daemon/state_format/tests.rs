@@ -22,6 +22,7 @@ fn known() -> ScopeMemory {
         key: ScopeKey { domain: "api".into(), values: vec![(Factor::Tenant, "acme".into())] },
         estimate: Some(EstimateMemory { estimate, unused: Duration::ZERO }),
         pause: Some(PauseMemory { left: secs(31), asked: secs(30), level: 2, long: true }),
+        manners: Some(MannersMemory { hints_lie: true, silence: secs(30), unused: Duration::ZERO }),
     }
 }
 
@@ -69,6 +70,12 @@ fn what_was_counted_grows_older_and_what_was_reserved_does_not() {
     assert_eq!(later, memory.later(secs(20)));
     let (_, count) = &later.safety.counts[1];
     assert_eq!((&*count.hour, count.in_all, count.reserved), (&[(secs(30), 5)][..], 1_000, 7));
+}
+
+#[test]
+fn what_this_program_does_not_know_is_passed_over() {
+    let text = r#"{"version": 3, "written_unix_ns": 0, "scopes": [], "colour": "blue"}"#;
+    assert_eq!(parse(text, stamp(0), Some("one")), Ok(Memory::default()));
 }
 
 #[test]
@@ -123,7 +130,7 @@ fn what_is_wrong_with_a_text_is_said() {
         assert!(good.contains(from), "{from} in {good}");
         parse(&good.replace(from, to), stamp(WRITTEN), None).expect_err("not its own text")
     };
-    assert!(spoilt("\"version\": 2", "\"version\": 3").contains("version: 3"));
+    assert!(spoilt("\"version\": 3", "\"version\": 4").contains("version: 4"));
     assert!(spoilt("\"left_s\": 31.0", "\"left_s\": -1.0").contains("scopes[0].pause.left_s"));
     assert!(spoilt("\"left_s\": 31.0", "\"left_s\": 3.0").contains("asked_s: more than"));
     assert!(spoilt("\"rate_low\": 99.0", "\"rate_low\": 0.0").contains("rate_low: 0"));
