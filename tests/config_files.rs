@@ -44,15 +44,15 @@ fn shipped_files_pass_the_check_without_a_warning() {
 fn the_check_says_what_decides_how_fast_each_stream_sends() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("two.toml");
-    let config = "[policy]\nmode = \"adaptive\"\n[targets.t]\nbase_url = \"http://api:8080\"\npath = \"/m\"\nbody = \"{}\"\n\
+    let config = "[policy]\nmode = \"adaptive\"\n[targets.t]\nbase_url = \"https://api\"\npath = \"/m\"\nbody = \"{}\"\n\
                   scope = [\"tenant\"]\n[streams.a]\ntarget = \"t\"\nrate = \"30/s\"\nweight = 3.0\n\
                   [streams.b]\ntarget = \"t\"\nrate = \"5/s\"\nmode = \"fixed\"\n";
     std::fs::write(&file, config).expect("is written");
     let (code, out, err) = run_check(&CheckArgs { files: vec![file], ..CheckArgs::default() });
     assert_eq!(code, 0, "{err}");
     for line in [
-        "  stream a: adaptive, ceiling 30/s, weight 3; scope tenant at api:8080",
-        "  stream b: fixed, 5/s; scope tenant at api:8080",
+        "  stream a: adaptive, ceiling 30/s, weight 3; scope tenant at api",
+        "  stream b: fixed, 5/s; scope tenant at api",
         "  adaptive: 0.5 % below the limit; looks above it every 5m at most, for 3 % of the time and 5000 throttles an \
          hour at most",
     ] {
