@@ -47,6 +47,9 @@ impl Adaptive {
         if hinted && self.hints.trusted() == Some(false) && self.tripped.is_none() {
             return;
         }
+        if hinted && estimate.as_ref().is_some_and(|estimate| self.knows_better(estimate)) {
+            return;
+        }
         let before = std::mem::replace(&mut self.estimate, estimate);
         let tripped = self.tripped.take();
         if let Some(estimate) = self.estimate.clone() {
@@ -57,6 +60,19 @@ impl Adaptive {
         if before.is_some() {
             self.start_over(tripped, now);
         }
+    }
+
+    /// Whether hints suddenly leave open how much more a limit may be that is known and held, and say nothing else of it:
+    /// they tell little where the quota is hardly touched.
+    fn knows_better(&self, estimate: &Estimate) -> bool {
+        self.mode == Mode::Hold
+            && self.tripped.is_none()
+            && estimate.rate.spread() > OPEN
+            && self.estimate.as_ref().is_some_and(|held| {
+                held.rate.spread() < KNOWN
+                    && held.limiter.quota() == estimate.limiter.quota()
+                    && estimate.rate.value > held.rate.value
+            })
     }
 
     /// What was believed is no longer true, and nothing else is known yet.
