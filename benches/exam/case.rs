@@ -18,6 +18,8 @@ pub(crate) struct Case {
     pub(crate) network: NetworkSettings,
     pub(crate) service: Duration,
     pub(crate) scope: Scope,
+    /// A limit of the whole tenant behind it.
+    pub(crate) behind: Option<LimiterSettings>,
     pub(crate) hints: HintStyle,
     /// The highest rate that the probe may send at, per second.
     pub(crate) ceiling: f64,
@@ -51,7 +53,31 @@ impl Case {
         let scope = Scope::Shared(scope(&mut rng));
         let ceiling = stated(&kind, service) * rng.random_range(3.0..10.0);
         let limiter = LimiterSettings { kind, lockout, counts_refused };
-        Self { seed, limiter, advice, network, service, scope, hints: HintStyle::None, ceiling }
+        let (hints, behind) = (HintStyle::None, None);
+        Self { seed, limiter, advice, network, service, scope, behind, hints, ceiling }
+    }
+
+    /// The same limit, per token, inside one of the tenant that is met by all parties together.
+    pub(crate) fn nested(seed: u64) -> Self {
+        const HOLDERS: f64 = 3.0;
+        let mut case = Self::drawn(seed);
+        let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(0xd1b5_4a32_d192_ed03));
+        let (per_second, _) = case.truth();
+        let most = 0.65 * HOLDERS;
+        let per_second = per_second * rng.random_range(1.3..most);
+        let kind = loop {
+            let (kind, _) = kind(&mut rng, per_second);
+            if !matches!(kind, Kind::Concurrency { .. } | Kind::Queue { .. })
+                && burst(&kind) > 1.2 * burst(&case.limiter.kind)
+            {
+                break kind;
+            }
+        };
+        case.ceiling = case.ceiling.max(stated(&kind, case.service) * 3.0);
+        case.scope = Scope::Shared([Factor::Token].into());
+        case.limiter.counts_refused = false;
+        case.behind = Some(LimiterSettings::plain(kind));
+        case
     }
 
     pub(crate) const fn kind_name(&self) -> &'static str {
@@ -61,11 +87,11 @@ impl Case {
     pub(crate) fn server(&self) -> ServerSettings {
         ServerSettings {
             service: self.service,
-            layers: vec![Layer {
-                name: "limit".into(),
-                scope: self.scope.clone(),
-                limiter: self.limiter,
-            }],
+            layers: std::iter::once(layer("limit", self.scope.clone(), self.limiter))
+                .chain(self.behind.map(|limiter| {
+                    layer("behind", Scope::Shared([Factor::Tenant].into()), limiter)
+                }))
+                .collect(),
             advice: self.advice,
             hints: self.hints,
             ..ServerSettings::default()
@@ -92,6 +118,16 @@ impl Case {
     pub(crate) fn truth(&self) -> (f64, f64) {
         (stated(&self.limiter.kind, self.service), burst(&self.limiter.kind))
     }
+
+    /// The kind, rate and burst of what is behind it.
+    pub(crate) fn truth_behind(&self) -> Option<(Kind, f64, f64)> {
+        let kind = self.behind?.kind;
+        Some((kind, stated(&kind, self.service), burst(&kind)))
+    }
+}
+
+fn layer(name: &str, scope: Scope, limiter: LimiterSettings) -> Layer {
+    Layer { name: name.into(), scope, limiter }
 }
 
 fn log_uniform(rng: &mut StdRng, low: f64, high: f64) -> f64 {
@@ -166,12 +202,13 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} {:?} {:?}{} {:?} rtt {:?} jitter {:?} service {:?} ceiling {:.0} {}",
+            "{} {:?} {:?}{} {:?} inside {:?} rtt {:?} jitter {:?} service {:?} ceiling {:.0} {}",
             self.seed,
             self.limiter.kind,
             self.limiter.lockout,
             if self.limiter.counts_refused { " counts refused" } else { "" },
             self.advice,
+            self.behind.map(|behind| behind.kind),
             self.network.rtt,
             self.network.jitter,
             self.service,

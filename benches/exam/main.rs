@@ -29,6 +29,9 @@ struct Arguments {
     /// Of this kind alone.
     #[arg(long, default_value = "")]
     kind: String,
+    /// Each inside another limit, of the tenant.
+    #[arg(long)]
+    nested: bool,
     /// Every case, and every experiment of it.
     #[arg(long)]
     watch: bool,
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
     let next = AtomicUsize::new(0);
     let marks = Mutex::new(Marks::default());
     let cases: Vec<Case> = (arguments.seed..)
-        .map(Case::drawn)
+        .map(if arguments.nested { Case::nested } else { Case::drawn })
         .filter(|case| case.kind_name().contains(&arguments.kind))
         .take(arguments.cases as usize)
         .collect();

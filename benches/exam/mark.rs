@@ -23,6 +23,20 @@ pub(crate) struct Mark {
     pub(crate) burst_covered: Option<bool>,
     /// `None`: not decided.
     pub(crate) scope: Option<bool>,
+    pub(crate) behind: Behind,
+}
+
+/// What is said of a limit behind the first, and whether there is one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Behind {
+    /// Whether one is said, and whether that is right.
+    pub(crate) said: bool,
+    pub(crate) told_right: bool,
+    pub(crate) kind: Option<bool>,
+    /// How far off, and whether the interval holds the truth.
+    pub(crate) rate: Option<(f64, bool)>,
+    pub(crate) burst: Option<(f64, bool)>,
+    pub(crate) scope: Option<bool>,
 }
 
 impl Mark {
@@ -70,14 +84,31 @@ pub(crate) fn mark(case: &Case, sat: &Sat) -> Mark {
         burst: said_burst.map(|f| f.value),
         burst_right: said_burst.is_some_and(|f| (f.value - burst).abs() <= (burst * 0.02).max(1.0)),
         burst_covered: said_burst.map(|f| inside(f, burst)),
-        scope: limit.and_then(|l| scope(case, &l.scope)),
+        scope: limit.and_then(|l| scope(&case.scope, &l.scope)),
+        behind: behind(case, sat),
+    }
+}
+
+fn behind(case: &Case, sat: &Sat) -> Behind {
+    let limit = sat.conclusion.limits.get(1);
+    let truth = case.truth_behind();
+    let inside = |f: Figure, truth: f64| f.low - 1e-9 <= truth && truth <= f.high + 1e-9;
+    let (kind, rate, burst) = truth.unwrap_or((case.limiter.kind, f64::NAN, f64::NAN));
+    let tenant = Scope::Shared([Factor::Tenant].into());
+    Behind {
+        said: limit.is_some(),
+        told_right: limit.is_some() == truth.is_some(),
+        kind: limit.and_then(|l| known(&l.kind)).map(|found| alike(&kind, found)),
+        rate: limit.and_then(|l| known(&l.rate)).map(|f| (f.value / rate - 1.0, inside(f, rate))),
+        burst: limit.and_then(|l| known(&l.burst)).map(|f| (f.value - burst, inside(f, burst))),
+        scope: limit.and_then(|l| scope(&tenant, &l.scope)),
     }
 }
 
 /// Whether the true scope is among those that are said.
-fn scope(case: &Case, said: &Finding<ScopeFinding>) -> Option<bool> {
+fn scope(truth: &Scope, said: &Finding<ScopeFinding>) -> Option<bool> {
     let Finding::Known { value, .. } = said else { return None };
-    let Scope::Shared(truth) = &case.scope else { return None };
+    let Scope::Shared(truth) = truth else { return None };
     let truth: Vec<Factor> = truth.iter().copied().collect();
     Some(value.factors == truth || value.alike.contains(&truth))
 }
@@ -97,7 +128,7 @@ fn alike(truth: &Kind, found: KindName) -> bool {
 pub(crate) fn line(case: &Case, sat: &Sat, mark: &Mark) -> String {
     let (rate, burst) = case.truth();
     format!(
-        "{case}\n   {:?} experiments {} requests {} ({:.1} C) throttles {} seconds {:.0} kind {:?} {:?} rate {rate:.3} off {:?} covered {:?} burst {burst} said {:?} covered {:?}\n   {:?}",
+        "{case}\n   {:?} experiments {} requests {} ({:.1} C) throttles {} seconds {:.0} kind {:?} {:?} rate {rate:.3} off {:?} covered {:?} burst {burst} said {:?} covered {:?}\n   {:?}\n   {}",
         sat.ended,
         sat.experiments,
         sat.requests,
@@ -111,7 +142,12 @@ pub(crate) fn line(case: &Case, sat: &Sat, mark: &Mark) -> String {
         mark.burst,
         mark.burst_covered,
         sat.conclusion.limits.first().map(|l| (known(&l.rate), known(&l.burst), &l.kinds)),
+        scope_line(&mark.scope, &mark.behind),
     )
+}
+
+fn scope_line(scope: &Option<bool>, behind: &Behind) -> String {
+    format!("scope right {scope:?} {behind:?}")
 }
 
 impl Marks {
@@ -142,6 +178,29 @@ impl Marks {
     }
 }
 
+impl Marks {
+    /// What was said of limits behind the first: of none, where there is none.
+    fn behind(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |of: &dyn Fn(&Behind) -> bool| self.share(|m| of(&m.behind)) * 100.0;
+        writeln!(
+            f,
+            "limit behind     {:.1} % said, {:.1} % rightly",
+            percent(&|b| b.said),
+            percent(&|b| b.told_right)
+        )?;
+        writeln!(
+            f,
+            "of that          kind right {:.1} %, wrong {:.1} %; rate right {:.1} %, burst right {:.1} %; scope right {:.1} %, wrong {:.1} %",
+            percent(&|b| b.kind == Some(true)),
+            percent(&|b| b.kind == Some(false)),
+            percent(&|b| b.rate.is_some_and(|(off, _)| off.abs() <= 0.02)),
+            percent(&|b| b.burst.is_some_and(|(off, _)| off.abs() <= 2.0)),
+            percent(&|b| b.scope == Some(true)),
+            percent(&|b| b.scope == Some(false)),
+        )
+    }
+}
+
 impl fmt::Display for Marks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (truth, found) in &self.matrix {
@@ -157,6 +216,7 @@ impl fmt::Display for Marks {
         writeln!(f, "burst covered    {:.1} %", percent(self.covered(|m| m.burst_covered)))?;
         writeln!(f, "scope decided    {:.1} %", percent(self.share(|m| m.scope.is_some())))?;
         writeln!(f, "scope wrong      {:.1} %", percent(self.share(|m| m.scope == Some(false))))?;
+        self.behind(f)?;
         for (what, of) in [
             ("rate and burst", (|c: &Costs| c.numbers) as fn(&Costs) -> Option<(f64, f64)>),
             ("and the kind", |c: &Costs| c.kind),

@@ -21,6 +21,9 @@ pub struct Changes {
 /// One aspect of the limit, then and now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
+    /// Of which limit: 0 for the one that binds first, 1 for the one around it.
+    #[serde(default)]
+    pub limit: usize,
     /// Which.
     pub aspect: Aspect,
     /// How it stands.
@@ -80,12 +83,19 @@ impl Changes {
     /// Holds a report against an earlier one.
     pub(super) fn between(earlier: &Report, now: &Report) -> Self {
         let since = earlier.began.clone();
-        let (before, after) = (earlier.conclusion.limits.first(), now.conclusion.limits.first());
-        let aspects = match (before, after) {
-            (Some(before), Some(after)) => aspects(before, after),
-            _ => Vec::new(),
-        };
-        Self { since, aspects }
+        let (before, after) = (&earlier.conclusion.limits, &now.conclusion.limits);
+        let both = before.iter().zip(after).enumerate();
+        let mut all: Vec<Change> = both.flat_map(|(i, (b, n))| aspects(i, b, n)).collect();
+        // One that only one of them has met may not have been looked for by the other.
+        for i in before.len().min(after.len()).max(1)..before.len().max(after.len()) {
+            let text = |limits: &[LimitFinding]| {
+                limits.get(i).map_or_else(|| "none was met".to_owned(), words::answer)
+            };
+            let (before, now) = (text(before), text(after));
+            let (aspect, standing) = (Aspect::Kind, Standing::Unclear);
+            all.push(Change { limit: i, aspect, standing, before, now });
+        }
+        Self { since, aspects: all }
     }
 
     /// Whether anything has changed.
@@ -97,19 +107,24 @@ impl Changes {
     /// Each in a line: `rate: 100/s, now 60/s`.
     pub(super) fn lines(&self, standing: Standing) -> Vec<String> {
         let those = self.aspects.iter().filter(|change| change.standing == standing);
-        those.map(|c| format!("{}: {}, now {}", c.aspect.as_str(), c.before, c.now)).collect()
+        let of = |limit: usize| if limit > 0 { "limit around it, " } else { "" };
+        let line = |c: &Change| {
+            format!("{}{}: {}, now {}", of(c.limit), c.aspect.as_str(), c.before, c.now)
+        };
+        those.map(line).collect()
     }
 }
 
-fn aspects(before: &LimitFinding, now: &LimitFinding) -> Vec<Change> {
-    vec![
+fn aspects(limit: usize, before: &LimitFinding, now: &LimitFinding) -> Vec<Change> {
+    let changes = [
         compare(Aspect::Kind, &before.kind, &now.kind, |k| words::kind(*k).into(), |a, b| a != b),
         figure(Aspect::Rate, &before.rate, &now.rate, words::rate),
         figure(Aspect::Burst, &before.burst, &now.burst, words::number),
         figure(Aspect::Window, &before.window, &now.window, words::seconds),
         compare(Aspect::Scope, &before.scope, &now.scope, words::whole_scope, scopes_differ),
         compare(Aspect::Lockout, &before.lockout, &now.lockout, words::lockout, lockouts_differ),
-    ]
+    ];
+    changes.map(|change| Change { limit, ..change }).into()
 }
 
 fn figure(
@@ -139,7 +154,7 @@ fn compare<T>(
         _ => Standing::Unclear,
     };
     let text = |finding| known(finding).map_or_else(|| "unknown".to_owned(), &show);
-    Change { aspect, standing, before: text(before), now: text(now) }
+    Change { limit: 0, aspect, standing, before: text(before), now: text(now) }
 }
 
 fn apart(a: &Figure, b: &Figure) -> bool {

@@ -234,7 +234,7 @@ impl Report {
             let fallback = fallback.map_or_else(|| format!("party {}", i + 1), |v| v.to_string());
             Party::new(studied.names.get(i).map_or(&fallback, |name| name), identity)
         };
-        let timeline = replay::timeline(observations, conclusion.limits.first());
+        let timeline = replay::timeline(observations, &conclusion.limits);
         let asks = vendor::asks(&subject, observations, &conclusion);
         Self {
             schema_version: SCHEMA_VERSION,

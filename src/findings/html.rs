@@ -33,7 +33,7 @@ pub fn to_html(report: &Report) -> String {
     changes(report, &mut out);
     for (i, limit) in found.limits.iter().enumerate() {
         if i > 0 {
-            let _ = write!(out, "<h2>Behind it: {}</h2>", escape(&words::answer(limit)));
+            let _ = write!(out, "<h2>Around it: {}</h2>", escape(&words::answer(limit)));
         }
         answers(limit, &mut out);
     }

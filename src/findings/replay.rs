@@ -1,6 +1,5 @@
 //! The concluded limit, played over what was sent: does it decide as the server did?
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -9,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::words::known;
 use crate::infer::Decision;
 use crate::infer::study::{KindName, LimitFinding, LockoutFinding, Observations};
-use crate::limiter::{Kind, Limiter, LimiterSettings, Lockout};
-use crate::model::{Factor, Moment, Rate};
+use crate::limiter::{Kind, Layer, Layers, Limiter, LimiterSettings, Lockout, Ruling};
+use crate::model::{Moment, Rate, Scope};
 
 /// Bars of the picture over time.
 const BINS: usize = 240;
@@ -72,52 +71,73 @@ pub(super) fn settings(limit: &LimitFinding) -> Option<LimiterSettings> {
     Some(LimiterSettings { kind, lockout, counts_refused })
 }
 
-/// Plays a limit over the record: for each attempt, whether it would have been admitted.
-fn play(observations: &Observations, limit: &LimitFinding) -> Option<Vec<bool>> {
-    let settings = settings(limit)?;
-    let factors = known(&limit.scope).map(|found| found.factors.as_slice()).unwrap_or_default();
-    let holder = |party: usize| -> Vec<&str> {
-        let identity = observations.parties.get(party);
-        let value = |factor: &Factor| identity.map_or("", |identity| identity.value(*factor));
-        factors.iter().map(value).collect()
-    };
+/// Plays limits over the record: for each attempt, whether all of them would have admitted it.
+fn play(observations: &Observations, limits: &[LimitFinding]) -> Option<Vec<bool>> {
+    // Without the first there is nothing to play; of those around it, those that are known.
+    settings(limits.first()?)?;
+    let played: Vec<_> = limits.iter().filter_map(|l| Some((l, settings(l)?))).collect();
     let first = observations.attempts.first()?.sent;
-    // Whole windows before the first, so that phases stay where they are.
-    let window = settings.kind.window().as_secs_f64().max(1.0);
-    let origin = (first / window).floor() * window - window;
+    let windows = played.iter().map(|(_, s)| s.kind.window().as_secs_f64());
+    let held = played.iter().any(|(_, s)| matches!(s.kind, Kind::Concurrency { .. }));
+    // Well before the first.
+    let origin = first - windows.fold(1.0, f64::max);
+    let layer = |(limit, settings): &(&LimitFinding, LimiterSettings)| Layer {
+        name: "".into(),
+        scope: Scope::Shared(
+            known(&limit.scope).map(|s| s.factors.iter().copied().collect()).unwrap_or_default(),
+        ),
+        limiter: LimiterSettings { kind: shifted(settings.kind, origin), ..*settings },
+    };
+    let mut layers = Layers::new(played.iter().map(layer).collect());
     let moment = |at: f64| Moment::from_nanos(((at - origin).max(0.0) * 1e9) as u64);
     // Requests of a concurrency limit leave when they are answered.
     let mut events: Vec<(f64, usize, bool)> = Vec::new();
     for (i, attempt) in observations.attempts.iter().enumerate() {
         events.push((attempt.sent, i, false));
-        if let (Kind::Concurrency { .. }, Some(answered)) = (settings.kind, attempt.answered) {
+        if let Some(answered) = attempt.answered.filter(|_| held) {
             events.push((answered, i, true));
         }
     }
     events.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut limiters: HashMap<Vec<&str>, Limiter> = HashMap::new();
     let mut admitted = vec![false; observations.attempts.len()];
     for (at, i, leaves) in events {
-        let key = holder(observations.attempts[i].party);
-        let limiter = limiters.entry(key).or_insert_with(|| Limiter::new(&settings));
+        let identity = observations.parties.get(observations.attempts[i].party)?;
         if !leaves {
-            admitted[i] = limiter.decide(moment(at)).is_admitted();
+            let ruling = layers.decide(moment(at), identity);
+            admitted[i] = matches!(ruling, Ruling::Admitted { .. });
         } else if admitted[i] {
-            limiter.release(moment(at));
+            layers.release(moment(at), identity);
         }
     }
     Some(admitted)
 }
 
+/// The same limiter on a clock that begins at `origin`.
+fn shifted(kind: Kind, origin: f64) -> Kind {
+    let moved = |window: Duration, phase: Duration| {
+        let phase = (phase.as_secs_f64() - origin).rem_euclid(window.as_secs_f64().max(1e-9));
+        Duration::try_from_secs_f64(phase).unwrap_or_default()
+    };
+    match kind {
+        Kind::FixedWindow { limit, window, phase } => {
+            Kind::FixedWindow { limit, window, phase: moved(window, phase) }
+        }
+        Kind::SlidingCounter { limit, window, phase } => {
+            Kind::SlidingCounter { limit, window, phase: moved(window, phase) }
+        }
+        other => other,
+    }
+}
+
 /// The record in bins, with the limit's prediction beside it.
-pub(super) fn timeline(observations: &Observations, limit: Option<&LimitFinding>) -> Timeline {
+pub(super) fn timeline(observations: &Observations, limits: &[LimitFinding]) -> Timeline {
     let attempts = &observations.attempts;
     let Some(first) = attempts.first().map(|attempt| attempt.sent) else {
         return Timeline::default();
     };
     let last = attempts.iter().map(|attempt| attempt.sent).fold(first, f64::max);
     let length = ((last - first) / BINS as f64).max(0.001);
-    let predicted = limit.and_then(|limit| play(observations, limit));
+    let predicted = (!limits.is_empty()).then(|| play(observations, limits)).flatten();
     let mut bins = vec![Bin::default(); ((last - first) / length) as usize + 1];
     let (mut agreed, mut decided) = (0, 0);
     for (i, attempt) in attempts.iter().enumerate() {

@@ -296,6 +296,64 @@ fn a_change_is_told_in_both_renderings() {
     assert!(to_html(&report).contains(&format!("<strong>{line}</strong>")));
 }
 
+/// A window of 150 in 1 s for the tenant.
+fn around() -> LimitFinding {
+    LimitFinding {
+        kind: known(KindName::FixedWindow),
+        rate: known(figure(150.0, 149.0, 151.0)),
+        burst: known(figure(150.0, 149.6, 150.4)),
+        window: known(figure(1.0, 1.0, 1.0)),
+        phase: known(figure(0.0, 0.0, 0.0)),
+        scope: known(ScopeFinding { factors: vec![Factor::Tenant], alike: Vec::new() }),
+        ..bucket()
+    }
+}
+
+fn nested(around: LimitFinding) -> Report {
+    let mut report = report(bucket());
+    report.conclusion.limits.push(around);
+    report
+}
+
+#[test]
+fn a_limit_around_the_first_is_told_and_compared() {
+    let found = nested(around());
+    let text = to_text(&found);
+    let first = "The limit is a token bucket of 100/s, burst 50, per client; inside a fixed window of 150 in 1 s, per tenant.";
+    assert_eq!(text.lines().next(), Some(first), "{text}");
+    assert!(text.contains("Around it: a fixed window of 150 in 1 s, per tenant"), "{text}");
+    assert!(
+        to_html(&found).contains("<h2>Around it: a fixed window of 150 in 1 s, per tenant</h2>")
+    );
+    let smaller = LimitFinding { burst: known(figure(120.0, 119.6, 120.4)), ..around() };
+    let now = nested(smaller).compared_with(&found);
+    assert!(now.has_changed(), "{:?}", now.changes);
+    let line = "limit around it, burst: 150 (149.6 to 150.4), now 120 (119.6 to 120.4)";
+    assert!(to_text(&now).contains(line), "{}", to_text(&now));
+    assert!(!nested(around()).compared_with(&found).has_changed(), "the same");
+    // One that was not met may not have been looked for.
+    let gone = report(bucket()).compared_with(&found);
+    assert!(
+        !gone.has_changed() && to_text(&gone).contains("now none was met"),
+        "{}",
+        to_text(&gone)
+    );
+}
+
+#[test]
+fn limits_around_each_other_are_played_together() {
+    let observations = observations();
+    let play = |limits: &[LimitFinding]| {
+        let timeline = replay::timeline(&observations, limits);
+        timeline.bins.iter().map(|bin| bin.predicted).sum::<u64>()
+    };
+    let small = LimitFinding { burst: known(figure(20.0, 20.0, 20.0)), ..around() };
+    assert!(play(&[bucket()]) > 230);
+    assert_eq!(play(&[bucket(), around()]), play(&[bucket()]), "it never binds");
+    // Two seconds, and so three windows at most.
+    assert!((40..=60).contains(&play(&[bucket(), small])));
+}
+
 #[test]
 fn numbers_read_as_people_write_them() {
     for (value, text) in

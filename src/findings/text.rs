@@ -22,7 +22,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "{}", words::headline(&found.limits, material.admitted, material.refused))?;
     for (i, limit) in found.limits.iter().enumerate() {
         if i > 0 {
-            writeln!(out, "\nBehind it: {}", words::answer(limit))?;
+            writeln!(out, "\nAround it: {}", words::answer(limit))?;
         }
         writeln!(out)?;
         rows(&words::rows(limit), out)?;

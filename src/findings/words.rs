@@ -252,7 +252,11 @@ pub(super) fn rows(limit: &LimitFinding) -> Vec<Row> {
 /// The headline of a report: the answer first.
 pub(super) fn headline(limits: &[LimitFinding], admitted: u64, refused: u64) -> String {
     match limits.first() {
-        Some(limit) if answer(limit) != "unknown" => format!("The limit is {}.", answer(limit)),
+        Some(limit) if answer(limit) != "unknown" => {
+            let inside: String =
+                limits[1..].iter().map(|l| format!("; inside {}", answer(l))).collect();
+            format!("The limit is {}{inside}.", answer(limit))
+        }
         _ if refused == 0 => {
             format!("No limit was met: none of {admitted} requests was refused.")
         }

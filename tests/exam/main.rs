@@ -7,8 +7,13 @@ mod mark;
 #[path = "../../benches/exam/sit.rs"]
 mod sit;
 
+use std::time::Duration;
+
 use case::Case;
 use mark::{Mark, Marks};
+use plimsoll::limiter::LimiterSettings;
+use plimsoll::model::{Kind, Rate};
+use plimsoll::netem::NetworkSettings;
 
 /// Cases that are small enough for a test, of each kind that the estimator tells.
 const KINDS: [&str; 4] = ["fixed_window", "on_demand_window", "sliding_log", "token_bucket"];
@@ -43,6 +48,49 @@ fn small_limits_are_told_and_never_who_does_not_share_them() {
     let all: String = sat.iter().map(|(_, line)| line.as_str()).collect();
     let count = |is: fn(&Mark) -> bool| sat.iter().filter(|(mark, _)| is(mark)).count();
     assert_eq!(count(|m| m.scope == Some(false)), 0, "{all}");
+    assert_eq!(count(|m| m.behind.said), 0, "there is one limit, and no other around it: {all}");
     assert!(count(|m| m.kind == Some(true)) >= sat.len() * 3 / 4, "{all}");
     assert!(count(Mark::is_right) >= sat.len() * 2 / 3, "{all}");
+}
+
+/// A limit per token inside one of the tenant.
+fn nested(seed: u64, inner: Kind, behind: Kind) -> Case {
+    let mut case = Case::nested(seed);
+    case.limiter = LimiterSettings::plain(inner);
+    case.behind = Some(LimiterSettings::plain(behind));
+    case.ceiling = case.truth().0 * 6.0;
+    case.service = Duration::from_millis(5);
+    case.network =
+        NetworkSettings { jitter: Duration::from_millis(1), ..NetworkSettings::default() };
+    case
+}
+
+#[test]
+fn a_limit_around_the_first_is_told_with_who_shares_it() {
+    let log = |limit, seconds| Kind::SlidingLog { limit, window: Duration::from_secs(seconds) };
+    let fixed = |limit, seconds, phase| Kind::FixedWindow {
+        limit,
+        window: Duration::from_secs(seconds),
+        phase: Duration::from_millis(phase),
+    };
+    let bucket = |rate, burst| Kind::TokenBucket { rate: Rate::nearest(rate), burst };
+    let cases =
+        [nested(1, log(100, 1), log(340, 2)), nested(3, bucket(10.0, 10), fixed(170, 10, 3_300))];
+    std::thread::scope(|scope| {
+        for case in &cases {
+            scope.spawn(move || {
+                let sat = sit::sit(case, false);
+                let mark = mark::mark(case, &sat);
+                let line = mark::line(case, &sat, &mark);
+                let behind = mark.behind;
+                assert!(mark.is_right() && mark.scope == Some(true), "{line}");
+                assert!(behind.said && behind.kind != Some(false), "{line}");
+                assert_eq!(behind.scope, Some(true), "{line}");
+                let close = |off: Option<(f64, bool)>, most: f64| {
+                    off.is_some_and(|(off, _)| off.abs() <= most)
+                };
+                assert!(close(behind.rate, 0.02) && close(behind.burst, 2.0), "{line}");
+            });
+        }
+    });
 }

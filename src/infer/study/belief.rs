@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use super::conclusion::{Figure, Finding, KindName};
+use super::conclusion::{Figure, Finding, KindName, PairFinding};
 use super::design::{self, Experiment, Piece, Prices};
 use super::evidence::Pauses;
+use super::nested::{Inner, Outer};
 use super::observations::Observations;
 use super::posterior::Posterior;
 use super::scope;
@@ -16,6 +17,9 @@ const SURE: f64 = 0.985;
 const RATE_KNOWN: f64 = 0.014;
 /// Likewise a burst, or one within so many requests.
 const BURST_KNOWN: (f64, f64) = (0.03, 2.0);
+
+/// A rate that is known no closer than this, as a ratio, tells nothing of what is behind it.
+const NUMBERED: f64 = 1.2;
 
 /// Seconds of rest where nothing explains what was refused: a longer window would.
 const UNEXPLAINED: f64 = 60.0;
@@ -37,6 +41,31 @@ impl Belief {
             return;
         }
         self.posterior = Posterior::of(observations, |attempt| attempt.party == 0);
+    }
+
+    /// Looks at what a limit refuses that lies behind the first. Answers with whether others share it.
+    pub(super) fn update_behind(
+        &mut self,
+        observations: &Observations,
+        inner: &Inner,
+    ) -> Vec<PairFinding> {
+        let outer = Outer::of(observations, inner);
+        let pairs = outer.as_ref().map(|outer| outer.pairs.clone()).unwrap_or_default();
+        let outer = outer.filter(|outer| outer.miscounted().is_empty());
+        self.posterior = outer.map(|outer| outer.posterior);
+        pairs
+    }
+
+    /// The limit as far as others may have one each; `None`: it is not known what it is.
+    pub(super) fn inner(&self, observations: &Observations) -> Option<Inner> {
+        let posterior = self.posterior.as_ref().filter(|p| p.explains())?;
+        let rate = posterior.rate(None)?;
+        if rate.high > rate.low * NUMBERED {
+            return None;
+        }
+        let (kind, latency) = (posterior.members.first()?.kind, posterior.latency);
+        let pairs = scope::pairs(observations, &kind, &latency);
+        Some(Inner::new(observations, kind, latency, &pairs))
     }
 
     /// Whether anything was refused.

@@ -6,6 +6,7 @@ use super::conclusion::{
 use super::declared;
 use super::evidence;
 use super::lockout;
+use super::nested::{Inner, Outer};
 use super::observations::{Attempt, Observations};
 use super::peeks;
 use super::posterior::Posterior;
@@ -37,19 +38,37 @@ pub fn conclude(observations: &Observations) -> Conclusion {
         },
         None => self_limited(observations),
     };
-    let without_prior = if explained {
-        without_prior(observations, belongs)
-    } else {
-        WithoutPrior { kind: None, rate: None, burst: None, window: None }
+    let without_prior = match base.as_ref().filter(|_| explained) {
+        Some(base) => without_prior(&base.record(observations), belongs),
+        None => WithoutPrior { kind: None, rate: None, burst: None, window: None },
     };
+    let inner = likeliest.zip(posterior).filter(|_| explained);
+    let inner = inner.map(|(kind, p)| Inner::new(observations, kind, p.latency, &pairs));
+    let behind = inner.as_ref().and_then(|inner| behind(observations, inner));
+    let mut remarks = remarks(observations, &limit, &without_prior);
+    if behind.is_none()
+        && let Some(inner) = &inner
+    {
+        remarks.extend(inner.together(observations));
+    }
     Conclusion {
         material: material(observations),
         declared: declared::declared(observations, posterior.filter(|_| explained)),
-        remarks: remarks(observations, &limit, &without_prior),
-        limits: vec![limit],
+        remarks,
+        limits: std::iter::once(limit).chain(behind).collect(),
         pairs,
         without_prior,
     }
+}
+
+/// The limit behind the first, such as one per tenant outside of one per token; `None`: none was met.
+fn behind(observations: &Observations, inner: &Inner) -> Option<LimitFinding> {
+    let outer = Outer::of(observations, inner).filter(Outer::is_certain)?;
+    Some(LimitFinding {
+        lockout: lockout::lockout(&outer.residue, &outer.posterior, |a| outer.belongs(a)),
+        scope: scope::scope(&observations.parties, &outer.pairs),
+        ..limit(&outer.posterior)
+    })
 }
 
 fn material(observations: &Observations) -> Material {

@@ -278,7 +278,7 @@ fn predict(kind: &Kind, experiment: &Experiment, start: f64, held: f64, jitter: 
 }
 
 /// The same limiter for requests that come so many at once.
-fn shrunk(kind: &Kind, together: f64) -> Kind {
+pub(super) fn shrunk(kind: &Kind, together: f64) -> Kind {
     let less = |limit: u64| (limit as f64 / together).round().max(1.0) as u64;
     match *kind {
         Kind::FixedWindow { limit, window, phase } => {

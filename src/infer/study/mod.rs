@@ -8,6 +8,7 @@ mod declared;
 mod design;
 mod evidence;
 mod lockout;
+mod nested;
 mod observations;
 mod peeks;
 mod plan;
@@ -15,6 +16,7 @@ mod posterior;
 mod prober;
 mod queueing;
 mod scope;
+mod usage;
 
 pub use conclude::conclude;
 pub use conclusion::{

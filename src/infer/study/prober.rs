@@ -1,11 +1,13 @@
 //! The probe: orders one experiment after the other until it knows, or its budget is used up.
 
 mod flow;
+mod together;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use self::flow::Step;
+use self::together::Together;
 use super::Conclusion;
 use super::belief::Belief;
 use super::conclude::conclude;
@@ -105,6 +107,10 @@ pub struct Prober {
     refused: Option<Moment>,
     /// The party that is compared with the first, and how often it was.
     pair: (usize, usize),
+    /// All parties that have a limit each: is there another behind it?
+    together: Option<Together>,
+    /// Who was refused last.
+    refused_party: usize,
     doing: &'static str,
 }
 
@@ -129,6 +135,8 @@ impl Prober {
             paused_until: Moment::ZERO,
             refused: None,
             pair: (1, 0),
+            together: None,
+            refused_party: 0,
             doing: "",
         }
     }
@@ -165,6 +173,7 @@ impl Prober {
         seen.quota = answer.quota;
         if answer.decision == Decision::Refused {
             self.throttles += 1;
+            self.refused_party = seen.party;
             if let Some(wait) = answer.advice {
                 self.paused_until = self.paused_until.max(answer.at + wait);
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::conclusion::{Finding, PairFinding, Reason, ScopeFinding};
 use super::evidence::{self, Pauses};
+use super::nested::Inner;
 use super::observations::{Attempt, Observations};
 use super::posterior::{Posterior, burst};
 use crate::infer::families::{self, Bounds, Latency};
@@ -13,6 +14,9 @@ use crate::model::{Factor, Identity, Kind};
 
 /// Odds, as a logarithm, at which a pair is decided: one in a thousand.
 const DECIDED: f64 = 6.9;
+/// Where a record is less likely than this, as a logarithm, whether they share the limit or not, there is another one;
+/// and where it is less likely than that, there may be.
+const NESTED: (f64, f64) = (-12.0, -3.0);
 /// How far a limit may be off its estimate, as a share and in requests.
 const OFF: (f64, f64) = (0.03, 1.0);
 /// Parties that are told apart; the busiest.
@@ -38,6 +42,40 @@ fn partition(parties: &[Identity], scope: &BTreeSet<Factor>) -> Vec<usize> {
         .collect()
 }
 
+/// The ways in which scopes divide the parties; of each, for every party the number of its group.
+pub(super) fn partitions(parties: &[Identity]) -> Vec<Vec<usize>> {
+    let mut partitions: Vec<Vec<usize>> = Vec::new();
+    for scope in scopes() {
+        let partition = partition(parties, &scope);
+        if !partitions.contains(&partition) {
+            partitions.push(partition);
+        }
+    }
+    partitions
+}
+
+/// Those of them that agree with every pair that is decided.
+pub(super) fn readings(parties: &[Identity], pairs: &[PairFinding]) -> Vec<Vec<usize>> {
+    let decided = decided(pairs);
+    let mut readings = partitions(parties);
+    readings.retain(|partition| agrees(partition, &decided));
+    readings
+}
+
+/// For each other party whether it shares the limit of the first.
+fn decided(pairs: &[PairFinding]) -> Vec<Option<bool>> {
+    let shared = pairs.iter().map(|pair| match pair.shared {
+        Finding::Known { value, .. } => Some(value),
+        Finding::Unknown { .. } => None,
+    });
+    shared.collect()
+}
+
+fn agrees(partition: &[usize], decided: &[Option<bool>]) -> bool {
+    let shares = partition.iter().skip(1).map(|group| *group == 0);
+    shares.zip(decided).all(|(shares, seen)| seen.is_none_or(|seen| seen == shares))
+}
+
 /// The part of the record that tells most of the limit, and what it tells.
 pub(super) struct Base {
     pub(super) posterior: Posterior,
@@ -48,6 +86,11 @@ pub(super) struct Base {
 }
 
 impl Base {
+    /// The record until it ends.
+    pub(super) fn record(&self, observations: &Observations) -> Observations {
+        before(observations, self.until)
+    }
+
     /// Whether an attempt belongs to it.
     pub(super) fn holds(&self, attempt: &Attempt) -> bool {
         attempt.sent < self.until && self.parties.get(attempt.party).copied().unwrap_or(false)
@@ -61,7 +104,8 @@ const ALONE: usize = 2;
 fn alone(observations: &Observations) -> Option<Base> {
     let other = observations.attempts.iter().find(|a| a.party != 0)?;
     let until = other.sent;
-    let posterior = Posterior::of(observations, |a| a.sent < until)?;
+    // What came after that is no part of it: how long its answers took, neither.
+    let posterior = Posterior::of(&before(observations, until), |_| true)?;
     let parties = (0..observations.parties.len()).map(|party| party == 0).collect();
     (posterior.trips >= ALONE || posterior.delays > 0.0).then_some(Base {
         posterior,
@@ -70,20 +114,19 @@ fn alone(observations: &Observations) -> Option<Base> {
     })
 }
 
+/// The record until then.
+fn before(observations: &Observations, until: f64) -> Observations {
+    let attempts = observations.attempts.iter().filter(|a| a.sent < until).copied().collect();
+    Observations { attempts, ..observations.clone() }
+}
+
 /// Finds it: the first party by itself, or else of the partitions that scopes make, the one that explains the record
 /// best.
 pub(super) fn base(observations: &Observations) -> Option<Base> {
     if let Some(alone) = alone(observations) {
         return Some(alone);
     }
-    let parties = &observations.parties;
-    let mut partitions: Vec<Vec<usize>> = Vec::new();
-    for scope in scopes() {
-        let partition = partition(parties, &scope);
-        if !partitions.contains(&partition) {
-            partitions.push(partition);
-        }
-    }
+    let partitions = partitions(&observations.parties);
     let explained = partitions.iter().filter_map(|partition| {
         let mut groups: Vec<usize> = partition.clone();
         groups.sort_unstable();
@@ -132,8 +175,16 @@ pub(super) fn pair(
     let together = likelihood(&record(&[0, other]));
     let apart = likelihood(&record(&[0])) + likelihood(&record(&[other]));
     let odds = together - apart;
-    let (first, second) = (&observations.parties[0], &observations.parties[other]);
-    let differ_in = Factor::ALL.into_iter().filter(|f| first.value(*f) != second.value(*f));
+    let likelier = together.max(apart);
+    let explained = likelier > NESTED.1 || (likelier > NESTED.0 && odds.abs() > DECIDED);
+    let odds = if explained {
+        odds
+    } else {
+        // Neither explains it: another limit behind it may have refused as well.
+        let nested = |shared| Inner::of_two(*kind, *latency, other, shared);
+        let ln = |shared| nested(shared).ln_likelihood(observations);
+        ln(true) - ln(false)
+    };
     let shared = if odds.abs() > DECIDED {
         let confidence = 1.0 / (1.0 + (-odds.abs()).exp());
         let evidence = if odds > 0.0 {
@@ -149,6 +200,13 @@ pub(super) fn pair(
             experiment: "from rest, most of a quota by one and then by the other".into(),
         }
     };
+    pair_of(&observations.parties, other, shared)
+}
+
+/// The first party and another, with what was found.
+pub(super) fn pair_of(parties: &[Identity], other: usize, shared: Finding<bool>) -> PairFinding {
+    let (first, second) = (&parties[0], &parties[other]);
+    let differ_in = Factor::ALL.into_iter().filter(|f| first.value(*f) != second.value(*f));
     PairFinding { parties: (name(first), name(second)), differ_in: differ_in.collect(), shared }
 }
 
@@ -186,13 +244,7 @@ fn ln_likelihood(record: &Excerpt, latency: &Latency, kind: &Kind) -> f64 {
 
 /// The scope that the pairs leave, and those that the parties cannot tell from it.
 pub(super) fn scope(parties: &[Identity], pairs: &[PairFinding]) -> Finding<ScopeFinding> {
-    let decided: Vec<Option<bool>> = pairs
-        .iter()
-        .map(|pair| match pair.shared {
-            Finding::Known { value, .. } => Some(value),
-            Finding::Unknown { .. } => None,
-        })
-        .collect();
+    let decided = decided(pairs);
     if decided.iter().all(Option::is_none) {
         return Finding::Unknown {
             reason: if parties.len() < 2 { Reason::NotIdentifiable } else { Reason::TooLittleData },
@@ -202,11 +254,7 @@ pub(super) fn scope(parties: &[Identity], pairs: &[PairFinding]) -> Finding<Scop
                 .into(),
         };
     }
-    let fits = |scope: &BTreeSet<Factor>| {
-        let partition = partition(parties, scope);
-        let shares = partition.iter().skip(1).map(|group| *group == 0);
-        shares.zip(&decided).all(|(shares, seen)| seen.is_none_or(|seen| seen == shares))
-    };
+    let fits = |scope: &BTreeSet<Factor>| agrees(&partition(parties, scope), &decided);
     let mut left = scopes().into_iter().filter(fits).map(|s| s.into_iter().collect::<Vec<_>>());
     let Some(factors) = left.next() else {
         return Finding::Unknown {

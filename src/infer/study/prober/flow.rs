@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Answered, Known, Milestone, Prober, Trial};
 use crate::infer::Decision;
-use crate::infer::study::belief::BELOW;
+use crate::infer::study::belief::{BELOW, Belief};
 use crate::infer::study::design::{Experiment, Piece, Prices};
 use crate::infer::study::plan::{Ended, Order};
 use crate::model::{AttemptId, Moment};
@@ -32,6 +32,7 @@ const TESTED_MAX: usize = 8;
 /// Experiments about one pair of parties, how much of a quota each of them uses, and quotas that are too small for that:
 /// then they take so many turns.
 const PAIR_TRIALS_MAX: usize = 3;
+const PAIR: &str = "whether another party shares the limit";
 const MOST: f64 = 0.85;
 const FEW: f64 = 7.0;
 const TURNS: usize = 60;
@@ -65,6 +66,17 @@ pub(super) enum Step {
 pub(super) struct Part {
     pub(super) party: usize,
     pub(super) piece: Piece,
+}
+
+/// What is asked about, and what has been done for it.
+pub(super) struct Inquiry<'a> {
+    pub(super) belief: &'a Belief,
+    pub(super) trials: &'a [Trial],
+    pub(super) requests: u64,
+    /// The highest rate that it may be asked at.
+    pub(super) rate_max: f64,
+    /// Experiments after which it is not going to be known better.
+    pub(super) trials_max: usize,
 }
 
 impl Prober {
@@ -107,7 +119,8 @@ impl Prober {
                     self.doing = "asking whether the pause is over";
                     self.step = Step::Asked { nth, attempt: None };
                     let rate = self.assignment.budget.rate.min(1.0);
-                    return Order::Send { party: 0, rate, count: 1, why: self.doing };
+                    let party = if self.together.is_some() { self.refused_party } else { 0 };
+                    return Order::Send { party, rate, count: 1, why: self.doing };
                 }
                 Step::Rest { until } if now < until => return Order::WakeAt(until),
                 Step::Rest { .. } => self.step = Step::Choose,
@@ -180,11 +193,17 @@ impl Prober {
         let at = if self.paused_until > latest {
             self.paused_until
         } else {
-            let after = self.belief.ask_every().filter(|_| nth < 16);
+            let after = self.binding().ask_every().filter(|_| nth < 16);
             let after = after.unwrap_or(ASK_AFTER[nth.min(ASK_AFTER.len() - 1)]);
             latest + Duration::from_secs_f64(after)
         };
         Step::Ask { at, nth }
+    }
+
+    /// What is believed of the limit that is being met.
+    fn binding(&self) -> &Belief {
+        let behind = self.together.as_ref().map(|together| &together.belief);
+        behind.filter(|belief| belief.is_any()).unwrap_or(&self.belief)
     }
 
     /// Everything has been answered.
@@ -199,10 +218,12 @@ impl Prober {
             return;
         }
         self.belief.update(&self.observations);
+        self.update_together();
         let last = self.observations.attempts.last().map_or(0.0, |a| a.sent);
         // A limit at the highest rate may be one over a long window.
         let at_top = self.belief.is_at(self.assignment.budget.rate);
         let rest = self.belief.rest().max(if at_top { AT_TOP } else { 0.0 });
+        let rest = self.together.as_ref().map_or(rest, |t| rest.max(t.belief.rest()));
         // What is left of the time is for experiments.
         let rest = rest.min(self.assignment.budget.time.as_secs_f64() * RESTS);
         let rest = rest - (now.as_secs_f64() - last);
@@ -242,11 +263,20 @@ impl Prober {
         if known {
             self.reach(Known::Kind, now);
         }
-        let Some(Experiment { pieces, why }) = self.experiment(known, now) else {
-            match self.next_pair(now) {
-                Some(parts) => {
-                    self.begin(parts, "whether another party shares the limit", false, now)
-                }
+        let inquiry = Inquiry {
+            belief: &self.belief,
+            trials: &self.trials,
+            requests: self.observations.attempts.len() as u64,
+            rate_max: self.assignment.budget.rate,
+            trials_max: EXPERIMENTS_MAX,
+        };
+        // Once others have sent, nothing more is learned of the first by itself.
+        let alone = self.pair == (1, 0) && self.together.is_none();
+        let experiment = self.experiment(&inquiry, known, now);
+        let Some(Experiment { pieces, why }) = experiment.filter(|_| alone) else {
+            let pair = self.next_pair(now).map(|parts| (parts, PAIR));
+            match pair.or_else(|| self.next_together(now)) {
+                Some((parts, why)) => self.begin(parts, why, false, now),
                 None => self.step = Step::Done(Ended::Answered),
             }
             return;
@@ -256,24 +286,30 @@ impl Prober {
         self.begin(parts, why, even, now);
     }
 
-    /// The next experiment with the first party; `None`: no more are needed, or of use.
-    fn experiment(&self, known: bool, now: Moment) -> Option<Experiment> {
-        let made = |why: &str| self.trials.iter().filter(|t| t.why == why).count();
-        let (trials, prices) = (self.trials.len(), self.prices());
-        let top = self.assignment.budget.rate;
-        let tested = !self.belief.is_at(top) || made(BELOW) > 0;
-        let spent = self.observations.attempts.len() as f64 / prices.requests;
+    /// The next experiment about a limit; `None`: no more are needed, or of use.
+    pub(super) fn experiment(
+        &self,
+        inquiry: &Inquiry<'_>,
+        known: bool,
+        now: Moment,
+    ) -> Option<Experiment> {
+        let Inquiry { belief, trials, rate_max, .. } = *inquiry;
+        let made = |why: &str| trials.iter().filter(|t| t.why == why).count();
+        let prices = self.prices(belief, rate_max);
+        let tested = !belief.is_at(rate_max) || made(BELOW) > 0;
+        let spent = inquiry.requests as f64 / prices.requests;
         let dear = usize::from(spent >= 1.0) + usize::from(spent >= 3.0);
-        let refused = self.trials.iter().filter(|trial| trial.refused).count();
+        let refused = trials.iter().filter(|trial| trial.refused).count();
         let enough = refused >= REFUSED_MIN[dear];
-        if trials >= EXPERIMENTS_MAX || (known && tested && enough) {
+        if trials.len() >= inquiry.trials_max || (known && tested && enough) {
             return None;
         }
-        let most = self.trials.iter().map(|trial| trial.admitted).max().unwrap_or_default();
-        let best = || self.belief.experiment(&prices, now.as_secs_f64(), made);
+        let most = trials.iter().map(|trial| trial.admitted).max().unwrap_or_default();
+        let best = || belief.experiment(&prices, now.as_secs_f64(), made);
         // Where everything that is believed predicts the same, it is put to the test.
-        let test =
-            || (trials < TESTED_MAX).then(|| self.belief.test(&prices, trials, most)).flatten();
+        let test = || {
+            (trials.len() < TESTED_MAX).then(|| belief.test(&prices, trials.len(), most)).flatten()
+        };
         if known || !tested { test() } else { best().or_else(test) }
     }
 
@@ -347,17 +383,17 @@ impl Prober {
         }
     }
 
-    fn prices(&self) -> Prices {
-        let burst = self.belief.burst().unwrap_or(1.0);
-        let window = self.belief.rate_and_window().map_or(1.0, |(_, window)| window);
+    fn prices(&self, belief: &Belief, rate_max: f64) -> Prices {
+        let burst = belief.burst().unwrap_or(1.0);
+        let window = belief.rate_and_window().map_or(1.0, |(_, window)| window);
         let left = self.left();
         Prices {
             requests: FAIR.0.max(FAIR.1 * burst),
             seconds: FAIR_TIME.0.max(FAIR_TIME.1 * window),
-            rate_max: self.assignment.budget.rate,
+            rate_max,
             count_max: (FAIR.0.max(FAIR.1 * burst) as u64).min(left),
             refusal: self.refusal_costs(),
-            rest: self.belief.rest(),
+            rest: belief.rest(),
         }
     }
 
