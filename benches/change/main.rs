@@ -1,9 +1,10 @@
 //! Limits that move, in virtual time: how soon that is told, how often it is told although they did not, and
 //! what watching for it costs. The figures of docs/INFERENCE.md.
 //!
-//! `cargo bench --bench change -- delay|alarms|months|days|cost` prints one of the tables, and all without an argument.
+//! `cargo bench --bench change -- delay|alarms|months|lives|days|cost` prints one of the tables, and all without an argument.
 
 mod alarms;
+mod lives;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -30,6 +31,9 @@ fn main() {
     }
     if wanted("months") {
         alarms::months();
+    }
+    if wanted("lives") {
+        lives::lives();
     }
     if wanted("days") {
         days();
@@ -98,8 +102,7 @@ fn delay() {
         for (way, mode, share) in ways {
             for (advised, advice, hints) in servers {
                 let (change, rate) = (Some((FALLS_AT, fallen)), rate * share);
-                let trial =
-                    Trial { kind, mode, rate, hints, advice, exploration: false, change, seed: 0 };
+                let trial = Trial { hints, advice, change, ..Trial::of(kind, mode, rate) };
                 let slowest = slowest(&trial);
                 let bar = (kind.window() * 2).max(SECOND * 30);
                 let keeps = slowest.within.is_some_and(|within| within <= bar);
@@ -153,19 +156,8 @@ fn days() {
         for (way, mode, share) in
             [("adaptive", Mode::Adaptive, 2.0), ("fixed, 110 %", Mode::Fixed, 1.1)]
         {
-            let advice = AdviceStyle::WholeSeconds;
             let exploration = mode == Mode::Adaptive;
-            let hints = HintStyle::None;
-            let trial = Trial {
-                kind,
-                mode,
-                rate: rate * share,
-                hints,
-                advice,
-                exploration,
-                change: None,
-                seed: 1,
-            };
+            let trial = Trial { exploration, ..Trial::of(kind, mode, rate * share) };
             let outcome = run(&trial, day);
             println!("| {name} | {way} | {} | {} |", outcome.sent, outcome.told.len());
             for (change, _) in &outcome.told {
@@ -189,9 +181,7 @@ fn cost() {
         ("fixed at 110 %: a refusal every second", Mode::Fixed, 110.0, HintStyle::None),
         ("fixed at 110 %, honest hints", Mode::Fixed, 110.0, HintStyle::Honest),
     ] {
-        let advice = AdviceStyle::WholeSeconds;
-        let trial =
-            Trial { kind, mode, rate, hints, advice, exploration: true, change: None, seed: 1 };
+        let trial = Trial { hints, exploration: true, ..Trial::of(kind, mode, rate) };
         let outcome = run(&trial, SECOND * 3_600);
         let seconds = outcome.fitting.as_secs_f64();
         println!("| {name} | {} | {seconds:.2} s | {:.3} % |", outcome.fits, seconds / 36.0);

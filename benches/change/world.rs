@@ -12,7 +12,7 @@ use plimsoll::model::{
     Moment, Rate, Scope, Verdict,
 };
 use plimsoll::netem::{
-    AdviceStyle, HintStyle, LimitChange, NetworkSettings, ServerSettings, World,
+    AdviceStyle, HintStyle, LimitChange, Neighbour, NetworkSettings, ServerSettings, World,
 };
 use plimsoll::policy::{
     AdaptiveSettings, BackoffSettings, ExplorationSettings, Jitter, Mode, PolicySettings,
@@ -32,7 +32,29 @@ pub(crate) struct Trial {
     pub(crate) exploration: bool,
     /// What the limit becomes, and when.
     pub(crate) change: Option<(Duration, Kind)>,
+    /// Traffic of somebody else under the same limit, per second.
+    pub(crate) beside: f64,
+    /// The daemon stops so often, is away for so long, and begins again with what it had learned.
+    pub(crate) restarts: Option<(Duration, Duration)>,
     pub(crate) seed: u64,
+}
+
+impl Trial {
+    /// A limit that stays.
+    pub(crate) const fn of(kind: Kind, mode: Mode, rate: f64) -> Self {
+        Self {
+            kind,
+            mode,
+            rate,
+            hints: HintStyle::None,
+            advice: AdviceStyle::WholeSeconds,
+            exploration: false,
+            change: None,
+            beside: 0.0,
+            restarts: None,
+            seed: 1,
+        }
+    }
 }
 
 /// What came of it.
@@ -68,10 +90,20 @@ pub(crate) fn run(trial: &Trial, until: Duration) -> Outcome {
     let changes_at = trial.change.map_or(Moment::NEVER, |(at, _)| Moment::ZERO + at);
     let mut outcome = Outcome::default();
     let mut now = Moment::ZERO;
+    let mut stops_at = trial.restarts.map_or(Moment::NEVER, |(every, _)| now + every);
     // Time since the first refusal after the change in which the gate was open.
     let (mut open, mut ungated, mut from) = (true, Duration::ZERO, None::<Moment>);
     let told = |outcome: &Outcome| outcome.told.iter().any(|(change, _)| change.at > changes_at);
     while now < end && !told(&outcome) {
+        if let Some((every, away)) = trial.restarts.filter(|_| now >= stops_at) {
+            let memory = engine.memory(now).later(away);
+            let back = now + away;
+            while world.deliver(back).is_some() {}
+            (now, stops_at, open) = (back, back + every, true);
+            engine = Engine::new(trial.seed ^ back.as_nanos(), None);
+            engine.handle(now, Input::Recall(memory));
+            engine.handle(now, Input::Apply(plan(trial)));
+        }
         let wake = loop {
             match engine.poll(now) {
                 Output::Send(order) => {
@@ -94,7 +126,7 @@ pub(crate) fn run(trial: &Trial, until: Duration) -> Outcome {
                 Output::Drained => return outcome,
             }
         };
-        let until = wake.max(now).min(end);
+        let until = wake.max(now).min(end).min(stops_at);
         let then = match world.deliver(until) {
             Some((attempt, answer)) => {
                 let at = answer.done_at;
@@ -142,8 +174,15 @@ fn server(trial: &Trial) -> ServerSettings {
         hints: trial.hints,
         server_error: 0.001,
         changes: change.into_iter().collect(),
+        neighbours: neighbour(trial).into_iter().collect(),
         ..ServerSettings::default()
     }
+}
+
+fn neighbour(trial: &Trial) -> Option<Neighbour> {
+    let rate = Rate::from_per_second(trial.beside)?;
+    let (from, until, poisson) = (Moment::ZERO, Moment::NEVER, true);
+    Some(Neighbour { rate, from, until, poisson, identity: identity() })
 }
 
 fn plan(trial: &Trial) -> Plan {

@@ -29,6 +29,8 @@ const FIT_EVERY_S: f64 = 40.0;
 const FITS_AT_ONCE: f64 = 30.0;
 /// Hints alone leave so many of them for refusals.
 const FITS_KEPT: f64 = 10.0;
+/// Hints that state another quota may take so many of those, one after the other.
+const FITS_RESTATED: u32 = 6;
 /// Hints between two fits, at least.
 const NOTES_PER_FIT: u32 = 12;
 
@@ -84,8 +86,8 @@ pub struct Learner {
     /// A trip has been recorded since the latest fit.
     tripped: bool,
     notes_since_fit: u32,
-    /// Hints state another quota than they did at the latest fit.
-    restated: bool,
+    /// Hints state another quota than they did: so many fits may look for what it means.
+    restated: u32,
     /// Hints alone call for a fit no sooner than this; and how long after the fit before.
     hints_at: Moment,
     hints_pause: Duration,
@@ -154,7 +156,7 @@ impl Learner {
             heard_at: f64::NEG_INFINITY,
             tripped: false,
             notes_since_fit: 0,
-            restated: false,
+            restated: 0,
             hints_at: Moment::ZERO,
             hints_pause: HINTS_PAUSE.0,
             allowance: Allowance { fits: FITS_AT_ONCE, at: Moment::ZERO },
@@ -228,8 +230,9 @@ impl Learner {
         if before.is_some_and(|before| before.limit != declared.limit) {
             // What was known does not hold any more.
             (self.hints_at, self.hints_pause) = (Moment::ZERO, HINTS_PAUSE.0);
-            (self.restated, self.notes_since_fit) = (true, 0);
+            (self.restated, self.notes_since_fit) = (FITS_RESTATED, 0);
         }
+        self.detector.stated(limit as f64, sent);
         self.record.noted(Note {
             t: sent,
             limit: limit as f64,
@@ -270,12 +273,16 @@ impl Learner {
     pub fn job(&mut self, now: Moment) -> Option<Job> {
         let stragglers = self.pending.front().is_some_and(|first| first.sent <= self.heard_at);
         let hinted = self.notes_since_fit >= NOTES_PER_FIT && now >= self.hints_at;
-        let kept = if self.tripped || self.restated { 0.0 } else { FITS_KEPT };
+        let kept = match self.restated {
+            _ if self.tripped => 0.0,
+            0 => FITS_KEPT,
+            _ => FITS_KEPT - f64::from(FITS_RESTATED),
+        };
         if stragglers || !(self.tripped || hinted) || !self.allowance.take(kept, now) {
             return None;
         }
         let tripped = std::mem::take(&mut self.tripped);
-        self.restated &= !hinted;
+        self.restated = self.restated.saturating_sub(u32::from(hinted));
         self.notes_since_fit = 0;
         self.hints_at = now + self.hints_pause;
         let believed = self.believed.as_ref().filter(|e| e.confidence > SURE).cloned();

@@ -15,6 +15,8 @@ pub(super) struct Floor {
     known: usize,
     begin: f64,
     count: f64,
+    /// Blocks since somebody was refused.
+    unbroken: usize,
     /// There is a rate that was not taken.
     fresh: bool,
     /// When the present and the previous span of the rate of the moment began, and what they counted.
@@ -29,6 +31,7 @@ impl Default for Floor {
             known: 0,
             begin: never,
             count: 0.0,
+            unbroken: 0,
             fresh: false,
             recent: [(never, 0.0); 2],
         }
@@ -43,6 +46,7 @@ impl Floor {
                 self.rates.rotate_left(1);
                 self.rates[BLOCKS - 1] = self.count / (t - self.begin);
                 self.known = (self.known + 1).min(BLOCKS);
+                self.unbroken += 1;
                 self.fresh = self.known == BLOCKS;
             }
             (self.begin, self.count) = (t, 0.0);
@@ -56,7 +60,7 @@ impl Floor {
 
     /// Somebody was refused; `anew`: what was admitted before tells nothing either.
     pub(super) const fn refused(&mut self, anew: bool) {
-        self.begin = f64::NEG_INFINITY;
+        (self.begin, self.unbroken) = (f64::NEG_INFINITY, 0);
         if anew {
             (self.known, self.fresh) = (0, false);
         }
@@ -68,6 +72,11 @@ impl Floor {
 
     pub(super) const fn forget(&mut self) {
         self.refused(true);
+    }
+
+    /// Whether two minutes have passed since somebody was refused.
+    pub(super) const fn is_unbroken(&self) -> bool {
+        self.unbroken >= BLOCKS
     }
 
     /// What was admitted throughout the past two minutes, per second, if that is new.

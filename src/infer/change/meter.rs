@@ -10,8 +10,14 @@ pub(super) const CELLS: usize = 17;
 const STEP: f64 = 0.9;
 /// Above this share, a refusal is what the believed limit itself may bring.
 pub(super) const EXPLAINED: f64 = 0.93;
-/// An admission above this share is what the believed limit does not bring.
-pub(super) const ABOVE: f64 = 1.07;
+/// Above this share the believed limit admits nothing ...
+const ABOVE: f64 = 1.07;
+/// ... and that is as many requests more: small quotas are taken for one more or less.
+const ABOVE_REQUESTS: f64 = 2.0;
+/// A request comes out of turn, or falls into the window beside: cells overlap by so many, where that is little of the
+/// limit.
+const ASTRAY: f64 = 1.5;
+const ASTRAY_FROM: f64 = 50.0;
 /// Buckets that hold less are full or empty, and nothing between.
 const ROOMY: f64 = 10.0;
 /// Where only the times between refusals tell: how long a fallen limit may take to refuse, in seconds.
@@ -90,11 +96,12 @@ impl Meter {
                 let share = ((quota.limit - quota.remaining + 1) as f64 - 1e-9) / *limit;
                 let explained = share > EXPLAINED;
                 let cells = 0..CELLS;
+                let astray = if *limit >= ASTRAY_FROM { ASTRAY / *limit } else { 0.0 };
                 Place {
                     share,
                     explained,
-                    may: cells.clone().find(|k| share > edge(k + 1)).unwrap_or(CELLS),
-                    must: cells.clone().find(|k| share > edge(*k)).unwrap_or(CELLS),
+                    may: cells.clone().find(|k| share > edge(k + 1) - astray).unwrap_or(CELLS),
+                    must: cells.clone().find(|k| share > edge(*k) + astray).unwrap_or(CELLS),
                 }
             }
             Self::Refilled { missing, at, rate, burst } => {
@@ -144,6 +151,11 @@ impl Meter {
             Self::Counted { .. } | Self::Refilled { .. } => CELLS,
             Self::Blind { .. } => BLIND.len(),
         }
+    }
+
+    /// An admission above this share is what the believed limit does not bring.
+    pub(super) fn above(&self) -> f64 {
+        ABOVE.max(1.0 + ABOVE_REQUESTS * self.grain() - 1e-6)
     }
 
     /// A request, as a share of the limit: what is used is known to this.

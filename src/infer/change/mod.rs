@@ -7,10 +7,12 @@
 //! is that of Lorden's bound: the time to a false alarm is no less than [`FALSE_ALARM_EVERY`] on average.
 
 mod background;
+mod belief;
 mod decide;
 mod floor;
 mod meter;
 mod scores;
+mod stated;
 
 #[cfg(test)]
 mod tests;
@@ -19,8 +21,9 @@ use std::time::Duration;
 
 use self::background::Background;
 use self::floor::Floor;
-use self::meter::{ABOVE, Meter};
+use self::meter::Meter;
 use self::scores::{Rise, Scores};
+use self::stated::Stated;
 use crate::model::{
     ChangeSight, Estimate, EstimateSource, Interval, LimitChange, LimitDirection, Moment,
 };
@@ -84,6 +87,11 @@ pub struct Detector {
     rise: Rise,
     background: Background,
     floor: Floor,
+    stated: Stated,
+    /// Since when about this much is believed, in seconds.
+    believed_since: f64,
+    /// What was believed before that, per second, and given up although nothing said that the limit had moved.
+    doubted: Option<f64>,
     /// Before this the meter does not know yet what is used, in seconds.
     warm_at: f64,
     pending: Option<Pending>,
@@ -108,6 +116,9 @@ impl Detector {
             rise: Rise::default(),
             background: Background::default(),
             floor: Floor::default(),
+            stated: Stated::default(),
+            believed_since: f64::NEG_INFINITY,
+            doubted: None,
             warm_at: f64::NEG_INFINITY,
             pending: None,
             next: None,
@@ -115,7 +126,7 @@ impl Detector {
             odd: None,
             alarm_every_s: FALSE_ALARM_EVERY.as_secs_f64(),
         };
-        if let Some(prior) = prior.filter(|prior| prior.rate.spread() < FIRM) {
+        if let Some(prior) = prior.filter(|prior| is_firm(prior)) {
             detector.adopt(prior, f64::NEG_INFINITY);
         }
         detector
@@ -147,10 +158,14 @@ impl Detector {
         if !told || t < self.warm_at {
             return;
         }
+        self.stated.admitted(place.share, self.meter.grain(), t, self.window());
         self.background.admitted += 1.0;
         if self.scores.is_lifted() {
             let chance = self.chance();
             self.scores.admitted(&place, &self.meter, chance);
+            if matches!(self.meter, Meter::Blind { .. }) && self.floor.is_unbroken() {
+                self.scores.acquit();
+            }
             if !self.scores.is_lifted() {
                 self.background.refused += f64::from(self.scores.take_refusals());
                 self.take_next(t);
@@ -159,7 +174,7 @@ impl Detector {
         self.scores.prove(&place, t, self.window());
         // What was never refused is no limit that could have risen.
         let met = matches!(&self.reference, Reference::Known(known) if known.throttles > 0);
-        if place.share >= ABOVE && met {
+        if place.share >= self.meter.above() && met {
             self.rise.admitted(place.share, t, self.window());
             self.decide_rise(t);
         }
@@ -175,7 +190,11 @@ impl Detector {
         }
         let place = self.meter.place(t);
         let blind = matches!(self.meter, Meter::Blind { .. });
-        if t < self.warm_at || place.share >= ABOVE {
+        if t < self.warm_at {
+            return;
+        }
+        if place.share >= self.meter.above() {
+            self.rise.refused(place.share);
             return;
         }
         self.rise.clear();
@@ -192,6 +211,19 @@ impl Detector {
         self.decide_fall(t);
     }
 
+    /// The answer to a request of `t` (seconds, in order of sending) states a quota.
+    pub fn stated(&mut self, limit: f64, t: f64) {
+        let believed = match (&self.reference, &self.meter) {
+            // What a bucket holds is not how fast it fills.
+            (Reference::Known(_), Meter::Counted { limit, .. }) => Some(*limit),
+            _ => None,
+        };
+        self.stated.note(limit, believed, t);
+        if let (Some(_), Some((share, since))) = (believed, self.stated.fell(t, self.window())) {
+            self.decide_stated(share, since, t);
+        }
+    }
+
     /// Traffic flows again after a pause.
     pub fn resumed(&mut self) {
         self.floor.resumed();
@@ -199,14 +231,15 @@ impl Detector {
 
     /// What the learner believes now. The change that this tells of, if it does.
     pub fn estimated(&mut self, estimate: &Estimate, now: Moment) -> Option<LimitChange> {
-        let firm = estimate.rate.spread() < FIRM;
+        let firm = is_firm(estimate);
         if matches!(self.reference, Reference::Nothing) {
             if firm {
                 self.adopt(estimate, now.as_secs_f64());
             }
             return None;
         }
-        let moved = self.moved(estimate).filter(|_| firm || self.fits_pending(estimate));
+        let moved = self.moved(estimate);
+        let moved = moved.filter(|direction| firm || self.is_close(estimate, *direction));
         if let Some(direction) = moved
             && let Some((score, since)) = self.supported(estimate, direction)
         {
@@ -219,13 +252,15 @@ impl Detector {
                 Some(estimate),
             ));
         }
-        if firm && self.pending.is_none() && self.is_settled(estimate, now) {
-            if self.scores.is_lifted() {
+        let settled = self.pending.is_none() && (firm || moved.is_some());
+        if settled && self.is_settled(estimate, now) {
+            let rising = moved == Some(LimitDirection::Rose) && self.is_rising(now);
+            if self.scores.is_lifted() || rising {
                 if self.next.is_none() {
                     self.next_since = now.as_secs_f64();
                 }
                 self.next = Some(Box::new(estimate.clone()));
-            } else {
+            } else if firm {
                 self.adopt(estimate, now.as_secs_f64());
             }
         }
@@ -260,7 +295,10 @@ impl Detector {
         self.next_since = now.as_secs_f64();
         let (score, since) = self.scores.best();
         let fell = self.moved(&next) == Some(LimitDirection::Fell);
-        if !fell || score < self.threshold() * HALF {
+        // Where no limit is known, nothing says what refusals it explains.
+        let known = matches!(self.reference, Reference::Known(_));
+        let enough = self.threshold() * if known { HALF } else { MOST };
+        if !fell || score < enough {
             self.next = Some(next);
             return None;
         }
@@ -313,63 +351,11 @@ impl Detector {
             _ => at_least(self.believed()),
         }
     }
-
-    fn forget(&mut self) {
-        self.scores = Scores::new(self.meter.cells());
-        self.rise = Rise::default();
-        (self.pending, self.next, self.odd) = (None, None, None);
-    }
-
-    fn take_next(&mut self, t: f64) {
-        let next = self.next.take().filter(|_| self.pending.is_none());
-        if let Some(next) = next.filter(|next| self.moved(next).is_none()) {
-            self.adopt(&next, t);
-        }
-    }
-
-    /// Holds an estimate against what comes from `t` on.
-    fn adopt(&mut self, estimate: &Estimate, t: f64) {
-        let same = match &self.reference {
-            Reference::Known(known) => same_limiter(known, estimate),
-            _ => false,
-        };
-        let near = matches!(&self.reference, Reference::Known(known)
-            if (known.rate.value / estimate.rate.value).ln().abs() < MOVED);
-        self.reference = Reference::Known(Box::new(estimate.clone()));
-        if same {
-            return;
-        }
-        self.meter = Meter::new(&estimate.limiter, estimate.rate.value);
-        self.warm_at = t + self.window();
-        let proven = self.scores.proven().filter(|_| near);
-        self.forget();
-        // What an earlier run had learned was admitted then.
-        let remembered = estimate.source == EstimateSource::Memory;
-        let blind = matches!(self.meter, Meter::Blind { .. });
-        self.scores.believe(proven, remembered || blind);
-    }
-
-    /// What has been admitted for long is held against what comes, where no limit is known.
-    fn look_at_floor(&mut self) {
-        let Some(rate) = self.floor.take() else { return };
-        self.reference = Reference::AtLeast(rate);
-        self.meter = Meter::Blind { rate };
-        self.warm_at = f64::NEG_INFINITY;
-        self.forget();
-        self.scores.believe(None, true);
-    }
 }
 
-/// Whether two estimates are of the same limiter, but for how well it is known.
-fn same_limiter(a: &Estimate, b: &Estimate) -> bool {
-    let close = |a: f64, b: f64| (a / b - 1.0).abs() < 0.01;
-    a.limiter.as_str() == b.limiter.as_str()
-        && close(
-            a.limiter.window().as_secs_f64().max(1e-9),
-            b.limiter.window().as_secs_f64().max(1e-9),
-        )
-        && close(a.rate.value, b.rate.value)
-        && a.limiter.phase() == b.limiter.phase()
+/// Whether an estimate is held against what comes.
+fn is_firm(estimate: &Estimate) -> bool {
+    estimate.rate.spread() < FIRM
 }
 
 const fn at_least(rate: f64) -> Interval {

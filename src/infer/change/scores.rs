@@ -7,6 +7,11 @@ use super::meter::{CELLS, Meter, Place};
 const SLIPS: f64 = 0.25;
 /// Believed limits admit more than they are believed to in one window of so many.
 const LUCKY: f64 = 0.02;
+/// ... and they do not do it for so long, in seconds, with gaps of no more than this.
+const LASTED_S: f64 = 120.0;
+const GAP_S: f64 = 60.0;
+/// A refusal so close to what was admitted does not contradict it.
+const LUCKY_SHARE: f64 = 0.98;
 /// A cell counts once so much has been admitted in it: this many windows, and this many seconds. Windows that
 /// are taken to be shorter than they are have shown by then.
 const PROVEN: (f64, f64) = (2.0, 120.0);
@@ -72,6 +77,11 @@ impl Scores {
         self.lifted
     }
 
+    /// How long has to pass under a limit before it is known, in seconds.
+    pub(super) const fn needed(&self) -> f64 {
+        self.needed
+    }
+
     pub(super) fn is_proven(&self) -> bool {
         self.cells.iter().any(|cell| cell.proven >= self.needed)
     }
@@ -120,6 +130,12 @@ impl Scores {
         }
         self.refusals += u32::from(known);
         known
+    }
+
+    /// Nothing of the evidence stands.
+    pub(super) fn acquit(&mut self) {
+        self.cells.iter_mut().for_each(|cell| cell.score = 0.0);
+        self.lifted = false;
     }
 
     /// Refusals that turned out to tell nothing.
@@ -172,6 +188,9 @@ pub(super) struct Rise {
 impl Rise {
     /// More was admitted than is believed to be: of each window it tells once.
     pub(super) fn admitted(&mut self, share: f64, t: f64, window: f64) {
+        if t > self.again_at + GAP_S + 2.0 * window {
+            self.clear();
+        }
         self.seen_at = Some(t);
         self.share = self.share.max(share);
         if t < self.again_at {
@@ -186,8 +205,21 @@ impl Rise {
         (self.score, self.since, self.share) = (0.0, None, 0.0);
     }
 
+    /// A request was refused at this share: what was admitted at larger ones was luck, or what a longer window had
+    /// left.
+    pub(super) fn refused(&mut self, share: f64) {
+        if share < self.share * LUCKY_SHARE {
+            self.clear();
+        }
+    }
+
     pub(super) const fn score(&self) -> (f64, Option<f64>) {
         (self.score, self.since)
+    }
+
+    /// Whether it has lasted: whoever has a longer window, or more tokens, than is believed admits more for a while.
+    pub(super) fn has_lasted(&self, t: f64, window: f64) -> bool {
+        self.since.is_some_and(|since| t - since >= LASTED_S.max(2.0 * window))
     }
 
     /// The most that was admitted, in relation to what is believed.

@@ -177,7 +177,8 @@ fn a_rise_shows_only_to_who_sends_more() {
     assert_eq!(sender.run(100.0), None, "nobody has asked for more");
     assert_eq!(sender.detector.sight(moment(sender.now)), ChangeSight::Falls);
     sender.rate = 150.0;
-    let change = sender.run(30.0).expect("told");
+    assert_eq!(sender.run(60.0), None, "a longer window would admit as much for a while");
+    let change = sender.run(90.0).expect("told");
     assert_eq!(change.direction, LimitDirection::Rose);
     assert!(change.to.low > 107.0 && change.to.high.is_infinite(), "{change:?}");
 }
@@ -190,6 +191,75 @@ fn another_rate_of_ours_is_no_change_of_theirs() {
     sender.rate = 130.0;
     assert_eq!(sender.run(60.0), None, "more is sent, and refused");
     assert!(sender.refusals > 30);
+}
+
+/// Believes a sliding log of so many requests in a second, and has sent under it for long.
+fn believer(limit: u64, rate: f64) -> Sender {
+    let kind = Kind::SlidingLog { limit, window: Duration::from_secs(1) };
+    let mut sender = Sender::new(kind, Detector::new(None), rate, 1);
+    sender.detector.estimated(&estimate(kind, limit as f64), moment(sender.now));
+    assert_eq!(sender.run(300.0), None);
+    sender
+}
+
+#[test]
+fn a_quota_that_is_stated_and_lower_than_before_is_a_fall() {
+    for (sent, told) in [(50.0, true), (90.0, false)] {
+        let mut sender = believer(100, sent);
+        let mut found = None;
+        for i in 0..1_000 {
+            sender.detector.stated(if i < 100 { 100.0 } else { 60.0 }, sender.now);
+            found = found.or(sender.step());
+        }
+        // Who is admitted more than is stated knows better.
+        assert_eq!(found.is_some(), told, "{sent} {found:?}");
+        if let Some(change) = found {
+            assert_eq!(change.direction, LimitDirection::Fell);
+            assert!((change.to.value - 60.0).abs() < 1e-6, "{change:?}");
+            assert!(change.since < change.at, "{change:?}");
+        }
+    }
+}
+
+#[test]
+fn an_estimate_that_was_wrong_is_no_limit_that_moved() {
+    let kind = |limit| Kind::SlidingLog { limit, window: Duration::from_secs(1) };
+    // New, and contradicted at once.
+    let mut sender = Sender::new(kind(100), Detector::new(None), 95.0, 1);
+    sender.detector.estimated(&estimate(kind(60), 60.0), moment(sender.now));
+    assert_eq!(sender.run(300.0), None, "60/s were believed for a moment");
+    // One more than was believed of a small quota.
+    let mut sender = believer(5, 4.8);
+    sender.limiter.change(moment(sender.now), kind(6));
+    sender.rate = 5.9;
+    assert_eq!(sender.run(600.0), None, "a request more or less");
+    // For a moment something else, and then what it had been before.
+    let mut sender = believer(100, 95.0);
+    let wrong = estimate(kind(150), 150.0);
+    for _ in 0..2 {
+        assert_eq!(sender.detector.estimated(&wrong, moment(sender.now)), None);
+        assert_eq!(sender.run(100.0), None);
+    }
+    assert_eq!(sender.run(300.0), None);
+    let right = estimate(kind(100), 100.0);
+    for _ in 0..2 {
+        assert_eq!(sender.detector.estimated(&right, moment(sender.now)), None);
+        assert_eq!(sender.run(100.0), None);
+    }
+}
+
+#[test]
+fn a_refusal_once_in_a_while_below_an_unknown_limit_is_no_fall() {
+    let kind =
+        Kind::FixedWindow { limit: 100, window: Duration::from_secs(1), phase: Duration::ZERO };
+    let mut sender = Sender::new(kind, Detector::new(None), 20.0, 1);
+    assert_eq!(sender.run(200.0), None);
+    for _ in 0..40 {
+        sender.detector.refused(sender.now);
+        sender.now += 1.0;
+        sender.detector.resumed();
+        assert_eq!(sender.run(300.0), None);
+    }
 }
 
 /// Days of traffic at a believed limit in which requests are refused by chance: false alarms, and days.
