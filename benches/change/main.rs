@@ -171,8 +171,8 @@ fn days() {
 /// What an hour of traffic at 100/s costs.
 #[expect(clippy::disallowed_methods, reason = "what it costs is measured")]
 fn cost() {
-    println!("| an hour at 100/s | fits | in fits | of a core |");
-    println!("|---|---|---|---|");
+    println!("| an hour at 100/s | fits | in fits | of a core | copying the record for one |");
+    println!("|---|---|---|---|---|");
     let kind = Kind::FixedWindow { limit: 100, window: SECOND, phase: SECOND / 3 };
     for (name, mode, rate, hints) in [
         ("adaptive, held, exploring", Mode::Adaptive, 200.0, HintStyle::None),
@@ -184,7 +184,9 @@ fn cost() {
         let trial = Trial { hints, exploration: true, ..Trial::of(kind, mode, rate) };
         let outcome = run(&trial, SECOND * 3_600);
         let seconds = outcome.fitting.as_secs_f64();
-        println!("| {name} | {} | {seconds:.2} s | {:.3} % |", outcome.fits, seconds / 36.0);
+        let copy = outcome.copying.as_micros() / u128::from(outcome.fits.max(1));
+        let share = seconds / 36.0;
+        println!("| {name} | {} | {seconds:.2} s | {share:.3} % | {copy} µs |", outcome.fits);
     }
     let before = Instant::now();
     let mut learner = Learner::new(None);

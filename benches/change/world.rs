@@ -67,14 +67,19 @@ pub(crate) struct Outcome {
     pub(crate) sent: u64,
     pub(crate) fits: u32,
     pub(crate) fitting: Duration,
+    /// What copying the record took for them: all that a fit costs where requests are sent.
+    pub(crate) copying: Duration,
 }
 
 impl Outcome {
     #[expect(clippy::disallowed_methods, reason = "what a fit costs is measured")]
     fn fit(&mut self, job: &Job) -> Found {
         let before = Instant::now();
-        let found = job.run();
-        self.fitting += before.elapsed();
+        let copy = job.clone();
+        let copied = Instant::now();
+        let found = copy.run();
+        self.copying += copied - before;
+        self.fitting += copied.elapsed();
         self.fits += 1;
         found
     }

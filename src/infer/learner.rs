@@ -312,3 +312,44 @@ impl Learner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+    use crate::model::Dialect;
+
+    /// Answers out of order and of every kind, some that never come, hints that change.
+    #[test]
+    fn memory_is_bounded_whatever_comes() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut learner = Learner::new(None);
+        let gap = Duration::from_millis(7);
+        let mut now = Moment::ZERO;
+        for i in 0..300_000_u64 {
+            now += gap.mul_f64(rng.random_range(0.0..2.0));
+            learner.sent(AttemptId(i), now);
+            let decision = match rng.random_range(0..100) {
+                0..3 => Decision::Refused,
+                3..6 => Decision::Unknown,
+                _ => Decision::Admitted,
+            };
+            let hint = QuotaHint {
+                dialect: Dialect::XRateLimit,
+                policy: None,
+                limit: Some(rng.random_range(50..60)),
+                remaining: Some(rng.random_range(0..50)),
+                reset: None,
+                window: None,
+            };
+            let of = AttemptId(i.saturating_sub(rng.random_range(0..20)));
+            learner.answered(of, Seen { decision, at: now, hints: &[hint] });
+            assert!(learner.pending.len() < 2_000, "{}", learner.pending.len());
+        }
+        let Record { sends, ends, trips, notes, .. } = &learner.record;
+        assert!(sends.points().count() <= 4_097 && ends.points().count() <= 4_097);
+        assert!(trips.len() <= 6 && notes.len() <= 256);
+    }
+}

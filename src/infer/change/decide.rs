@@ -108,9 +108,11 @@ impl Detector {
             return;
         }
         let Interval { value, low, high } = self.from();
+        // What a bucket holds is not how fast it fills.
+        let most = if matches!(self.meter, Meter::Refilled { .. }) { 1.0 } else { share };
         self.pending = Some(Pending {
             direction: LimitDirection::Fell,
-            to: Interval { value: value * share, low: low * share, high: high * share },
+            to: Interval { value: value * share, low: low * share, high: high * most },
             score: self.threshold(),
             since,
             deadline: t + FELL_WAIT_S,

@@ -24,9 +24,7 @@ use self::floor::Floor;
 use self::meter::Meter;
 use self::scores::{Rise, Scores};
 use self::stated::Stated;
-use crate::model::{
-    ChangeSight, Estimate, EstimateSource, Interval, LimitChange, LimitDirection, Moment,
-};
+use crate::model::{ChangeSight, Estimate, Interval, LimitChange, LimitDirection, Moment};
 
 /// Time of sending at the believed limit to a false alarm, at least and on average, unless told otherwise: a quarter
 /// of a year.
@@ -214,8 +212,8 @@ impl Detector {
     /// The answer to a request of `t` (seconds, in order of sending) states a quota.
     pub fn stated(&mut self, limit: f64, t: f64) {
         let believed = match (&self.reference, &self.meter) {
-            // What a bucket holds is not how fast it fills.
             (Reference::Known(_), Meter::Counted { limit, .. }) => Some(*limit),
+            (Reference::Known(_), Meter::Refilled { burst, .. }) => Some(*burst),
             _ => None,
         };
         self.stated.note(limit, believed, t);
