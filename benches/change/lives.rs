@@ -90,10 +90,8 @@ fn life(way: &Way, seed: u64) -> (f64, Outcome) {
         ..Trial::of(kind, way.mode, rate * way.share)
     };
     let outcome = run(&trial, LIFE);
-    if std::env::var_os("LIVES_TOLD").is_some() {
-        for (change, _) in &outcome.told {
-            eprintln!("{} {seed}: {kind:?} {:?}: {change:?}", way.name, trial.restarts);
-        }
+    for (change, _) in &outcome.told {
+        eprintln!("{}, life {seed}: {kind:?} {:?}: {change:?}", way.name, trial.restarts);
     }
     // Time of sending at the limit.
     (outcome.sent as f64 / rate, outcome)

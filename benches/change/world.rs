@@ -9,7 +9,7 @@ use plimsoll::infer::{Found, Job};
 use plimsoll::limiter::{Layer, LimiterSettings};
 use plimsoll::model::{
     CredentialId, EndpointId, Event, Factor, GateChange, Identity, Kind, LimitChange as Told,
-    Moment, Rate, Scope, Verdict,
+    Memory, Moment, Rate, Scope, Verdict,
 };
 use plimsoll::netem::{
     AdviceStyle, HintStyle, LimitChange, Neighbour, NetworkSettings, ServerSettings, World,
@@ -88,8 +88,7 @@ impl Outcome {
 /// Runs one.
 pub(crate) fn run(trial: &Trial, until: Duration) -> Outcome {
     let end = Moment::ZERO + until;
-    let mut engine = Engine::new(trial.seed, None);
-    engine.handle(Moment::ZERO, Input::Apply(plan(trial)));
+    let mut engine = start(trial, None, Moment::ZERO);
     let mut world = World::new(trial.seed, network(), server(trial)).with_log_max(0);
     let us = identity();
     let changes_at = trial.change.map_or(Moment::NEVER, |(at, _)| Moment::ZERO + at);
@@ -102,12 +101,11 @@ pub(crate) fn run(trial: &Trial, until: Duration) -> Outcome {
     while now < end && !told(&outcome) {
         if let Some((every, away)) = trial.restarts.filter(|_| now >= stops_at) {
             let memory = engine.memory(now).later(away);
-            let back = now + away;
-            while world.deliver(back).is_some() {}
-            (now, stops_at, open) = (back, back + every, true);
-            engine = Engine::new(trial.seed ^ back.as_nanos(), None);
-            engine.handle(now, Input::Recall(memory));
-            engine.handle(now, Input::Apply(plan(trial)));
+            (now, open) = (now + away, true);
+            stops_at = now + every;
+            // What was in flight is answered to nobody.
+            while world.deliver(now).is_some() {}
+            engine = start(trial, Some(memory), now);
         }
         let wake = loop {
             match engine.poll(now) {
@@ -118,15 +116,12 @@ pub(crate) fn run(trial: &Trial, until: Duration) -> Outcome {
                 Output::Fit(gate, job) => {
                     engine.handle(now, Input::Fitted(gate, outcome.fit(&job)));
                 }
-                Output::Event(event) => match event {
-                    Event::Gate(_, GateChange::Closed { .. }) => open = false,
-                    Event::Gate(_, GateChange::Opened { .. }) => open = true,
-                    Event::LimitMoved(_, change) => {
-                        outcome.told.push((change, from.map(|_| ungated)))
-                    }
-                    _ => {}
-                },
-                Output::FetchToken(_) | Output::Record => {}
+                Output::Event(Event::Gate(_, GateChange::Closed { .. })) => open = false,
+                Output::Event(Event::Gate(_, GateChange::Opened { .. })) => open = true,
+                Output::Event(Event::LimitMoved(_, change)) => {
+                    outcome.told.push((change, from.map(|_| ungated)));
+                }
+                Output::Event(_) | Output::FetchToken(_) | Output::Record => {}
                 Output::WakeAt(at) => break at,
                 Output::Drained => return outcome,
             }
@@ -158,6 +153,16 @@ pub(crate) fn run(trial: &Trial, until: Duration) -> Outcome {
         now = then.max(now);
     }
     outcome
+}
+
+/// An engine that begins, with what an earlier one knew.
+fn start(trial: &Trial, memory: Option<Memory>, now: Moment) -> Engine {
+    let mut engine = Engine::new(trial.seed ^ now.as_nanos(), None);
+    if let Some(memory) = memory {
+        engine.handle(now, Input::Recall(memory));
+    }
+    engine.handle(now, Input::Apply(plan(trial)));
+    engine
 }
 
 fn identity() -> Identity {

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::limiter::{Limiter, LimiterSettings};
-use crate::model::{Kind, Rate};
+use crate::model::{EstimateSource, Kind, Rate};
 
 fn estimate(kind: Kind, rate: f64) -> Estimate {
     Estimate {
