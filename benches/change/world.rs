@@ -127,29 +127,19 @@ pub(crate) fn run(trial: &Trial, until: Duration) -> Outcome {
             }
         };
         let until = wake.max(now).min(end).min(stops_at);
-        let then = match world.deliver(until) {
-            Some((attempt, answer)) => {
-                let at = answer.done_at;
-                if answer.verdict == Verdict::Throttled
-                    && at > changes_at
-                    && outcome.told.is_empty()
-                {
-                    outcome.refused += 1;
-                    from.get_or_insert(at);
-                }
-                if open && from.is_some() {
-                    ungated += at.since(now);
-                }
-                engine.handle(at, Input::Answered { attempt, answer });
-                at
-            }
-            None => {
-                if open && from.is_some() {
-                    ungated += until.since(now);
-                }
-                until
-            }
-        };
+        let delivered = world.deliver(until);
+        let then = delivered.as_ref().map_or(until, |(_, answer)| answer.done_at);
+        let throttled = delivered.as_ref().is_some_and(|(_, a)| a.verdict == Verdict::Throttled);
+        if throttled && then > changes_at && outcome.told.is_empty() {
+            outcome.refused += 1;
+            from.get_or_insert(then);
+        }
+        if open && from.is_some() {
+            ungated += then.since(now);
+        }
+        if let Some((attempt, answer)) = delivered {
+            engine.handle(then, Input::Answered { attempt, answer });
+        }
         now = then.max(now);
     }
     outcome
