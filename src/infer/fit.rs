@@ -161,7 +161,10 @@ impl Fit<'_> {
         self.phased(&candidates, FIXED, (families::fixed, whole), fixed, members);
         let counter = |limit, window, phase| Kind::SlidingCounter { limit, window, phase };
         let fractioned = Limit::fractioned as fn(&Bounds) -> Limit;
-        self.phased(&long, COUNTER, (families::counter, fractioned), counter, members);
+        let by_two = |record: &Excerpt, latency: &Latency, window: f64, at: (f64, f64)| {
+            families::counter(record, latency, window, at.0)
+        };
+        self.phased(&long, COUNTER, (by_two, fractioned), counter, members);
     }
 
     /// Limiters whose windows are as long as one of the candidates and have no phase.
@@ -198,7 +201,10 @@ impl Fit<'_> {
         &self,
         candidates: &[(f64, f64, f64)],
         prior: f64,
-        (bounds, limit): (impl Fn(&Excerpt, &Latency, f64, f64) -> Bounds, fn(&Bounds) -> Limit),
+        (bounds, limit): (
+            impl Fn(&Excerpt, &Latency, f64, (f64, f64)) -> Bounds,
+            fn(&Bounds) -> Limit,
+        ),
         kind: impl Fn(u64, Duration, Duration) -> Kind,
         members: &mut Vec<Member>,
     ) {
@@ -209,7 +215,8 @@ impl Fit<'_> {
         // `wide`: of the logarithm of the windows that this one stands for.
         let search = |window: f64, wide: f64, levels: &[u32]| {
             grid::refine(anchor - window / 2.0, window, levels, 6, |phase, step| {
-                let mut bounds = bounds(self.record, &self.latency, window, phase);
+                let at = (phase, step / 2.0);
+                let mut bounds = bounds(self.record, &self.latency, window, at);
                 bounds.soften(rate * step / 3.0);
                 if wide > 0.0 && self.thorough {
                     let shift = |trip: &Trip| ((anchor - trip.t) * wide).min(window) / 3.0;
@@ -221,13 +228,24 @@ impl Fit<'_> {
             })
         };
         let all = |window: f64, wide: f64| Weighed(ln_sum(&search(window, wide, &[COARSE])));
-        let rough: Vec<f64> =
-            candidates.iter().map(|&(window, share, step)| share + all(window, step).0).collect();
-        let best = rough.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        // A rough search flatters: who does not matter in it never will.
+        // Of the few that nothing stands for, a study knows at once how well they do: a rough search flatters long ones.
+        let closely = |window: f64| divisions(COARSE, window * rate);
+        let rough: Vec<f64> = candidates
+            .iter()
+            .map(|&(window, share, step)| match self.thorough && step <= 0.0 {
+                true => share + ln_sum(&search(window, 0.0, &closely(window))),
+                false => share + all(window, step).0,
+            })
+            .collect();
         let rival = members.iter().map(|m| m.weight).fold(f64::NEG_INFINITY, f64::max);
-        let least =
-            (best - 8.0).max(if self.thorough { rival - prior.ln() - 10.0 } else { best - 8.0 });
+        // A rough search flatters, those that stand for neighbours most: who does not matter in it never will.
+        let least = |odd: bool| {
+            let alike =
+                candidates.iter().zip(&rough).filter(|(c, _)| (c.2 > 0.0) == odd || !self.thorough);
+            let best = alike.map(|(_, weight)| *weight).fold(f64::NEG_INFINITY, f64::max);
+            (best - 8.0).max(if self.thorough { rival - prior.ln() - 10.0 } else { best - 8.0 })
+        };
+        let (least, least_round) = (least(true), least(false));
         let mut odd: Vec<f64> = candidates
             .iter()
             .zip(&rough)
@@ -236,11 +254,9 @@ impl Fit<'_> {
             .collect();
         odd.sort_by(|a, b| b.total_cmp(a));
         let least_odd = odd.get(ODD_MAX).copied().filter(|_| self.thorough).unwrap_or(least);
-        for (&(window, share, step), _) in candidates
-            .iter()
-            .zip(&rough)
-            .filter(|(c, weight)| **weight > if c.2 > 0.0 { least_odd.max(least) } else { least })
-        {
+        for (&(window, share, step), _) in candidates.iter().zip(&rough).filter(|(c, weight)| {
+            **weight > if c.2 > 0.0 { least_odd.max(least) } else { least_round }
+        }) {
             let fine = step > 0.0 && self.thorough;
             // Until a window's end is known to within a request, wherever in the record it is.
             let levels = if fine { divisions(1, step * span * rate) } else { vec![1] };

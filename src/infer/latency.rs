@@ -26,6 +26,14 @@ impl Latencies {
         ring.push_back(latency);
     }
 
+    /// Of two ways whose jitter is uniform, together, no answer takes longer than this.
+    fn usual(&self, jitter: f64) -> f64 {
+        const LEAST: f64 = 0.000_5;
+        let mut sorted: Vec<f64> = self.ring.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2] + (4.0 * jitter).max(LEAST)
+    }
+
     /// What they tell.
     pub(super) fn summary(&self) -> Latency {
         if self.ring.is_empty() {
@@ -41,14 +49,16 @@ impl Latencies {
         };
         let mean = |of: &VecDeque<f64>| of.iter().sum::<f64>() / of.len() as f64;
         let rtt = self.shortest.unwrap_or_default();
+        let jitter = (quantile(0.84) - quantile(0.16)) / 4.0;
         Latency {
             rtt,
             refusal: if self.refused.is_empty() { rtt } else { mean(&self.refused) },
             // A difference is that of two answers, of two ways each: it has four times the variance of one.
-            jitter: (quantile(0.84) - quantile(0.16)) / 4.0,
+            jitter,
             // If a way's jitter is uniform over J, these quantiles are 2.54 J apart.
             jitter_max: 0.39 * (quantile(0.99) - quantile(0.01)),
             answer: mean(&self.ring),
+            usual: self.usual(jitter),
         }
     }
 }

@@ -106,7 +106,7 @@ impl Limit {
             *weight = bounds.luck
                 + ln
                 + bounds.steady.as_ref().map_or(0.0, |s| s.ln_admitted(limit))
-                + ln_below(limit + half, &bounds.roofs, admitted * prior);
+                + ln_below(limit + half, bounds, admitted * prior);
         }
         let best = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         for (i, weight) in weights.iter().enumerate() {
@@ -132,25 +132,36 @@ impl Limit {
 }
 
 /// Logarithm of the probability that a limit is below all of these roofs, times another.
-fn ln_below(limit: f64, roofs: &[(f64, f64)], mut product: f64) -> f64 {
+fn ln_below(limit: f64, bounds: &Bounds, mut product: f64) -> f64 {
     // Logarithms cost more than all the rest: of many factors, as few as the range of a number allows.
     let mut ln = 0.0;
-    for (roof, blur) in roofs {
+    for (roof, blur) in &bounds.roofs {
         let z = (roof - limit) / blur;
         if z > 5.0 {
             continue;
         }
-        if z < -6.0 {
+        if z < -6.0 && bounds.oddly <= 0.0 {
             ln += ln_phi(z);
             continue;
         }
-        product *= phi(z);
+        product *= likely(z, *blur, bounds.oddly);
         if product < 1e-200 {
             ln += f64::ln(product);
             product = 1.0;
         }
     }
     ln + product.ln()
+}
+
+/// The probability that what is off by `blur` is on the right side of a bound that is `z` of it away, if it is now and
+/// then off by far more.
+fn likely(z: f64, blur: f64, oddly: f64) -> f64 {
+    const FARTHER: f64 = 4.0;
+    if oddly <= 0.0 || z > 5.0 {
+        return phi(z);
+    }
+    let odd = z * blur / (FARTHER * blur + 0.5);
+    (1.0 - oddly) * phi(z) + oddly * if odd < -6.0 { ln_phi(odd).exp() } else { phi(odd) }
 }
 
 /// Logarithm of the normal distribution function, good to a percent and far into the tail.

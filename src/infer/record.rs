@@ -23,6 +23,8 @@ pub(super) struct Trip {
     /// Nothing that was sent at about that time was admitted out of turn: everybody who was admitted before is
     /// counted, whatever order they arrived in.
     pub(super) settled: bool,
+    /// How much later than others it may have arrived, in seconds.
+    pub(super) late: f64,
 }
 
 /// What an answer said of a quota, and when the request that it answers was sent.
@@ -48,6 +50,8 @@ pub(super) struct Excerpt {
     pub(super) pauses: Vec<(f64, f64)>,
     /// Everybody who was admitted is counted, whatever order they arrived in: see [`Trip::settled`].
     pub(super) settled: bool,
+    /// The same, if everybody whose answer took unusually long had arrived that much later; `None`: nobody's did.
+    pub(super) late: Option<Box<Excerpt>>,
 }
 
 /// The record.
@@ -102,7 +106,7 @@ impl Record {
         }
         self.sends.pin();
         let gap = t - self.sends.last().t;
-        self.trips.push(Trip { t, rate, gap, settled: false });
+        self.trips.push(Trip { t, rate, gap, settled: false, late: 0.0 });
         true
     }
 
@@ -138,6 +142,7 @@ impl Record {
             notes: self.notes.iter().filter(|note| note.t > t).copied().collect(),
             pauses: Vec::new(),
             settled: false,
+            late: None,
         }
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Latency {
     pub(super) jitter_max: f64,
     /// From sending to the answer of an admitted request, on average.
     pub(super) answer: f64,
+    /// Who waits longer than this for an answer was held up on the way, there or back.
+    pub(super) usual: f64,
 }
 
 impl Latency {
@@ -53,12 +55,16 @@ pub(super) struct Bounds {
     pub(super) roofs: Vec<(f64, f64)>,
     /// Logarithm of the chance that what the member leaves open came out as it did.
     pub(super) luck: f64,
+    /// How often a request is decided by something that nobody saw: another's clock, another's request.
+    pub(super) oddly: f64,
 }
 
 impl Bounds {
     fn new(record: &Excerpt) -> Self {
+        const ODDLY: f64 = 0.02;
+        let oddly = if record.settled { ODDLY } else { 0.0 };
         let roofs = Vec::with_capacity(record.trips.len());
-        Self { floor: 1.0, witnesses: 0.0, floor_blur: None, steady: None, roofs, luck: 0.0 }
+        Self { floor: 1.0, witnesses: 0.0, floor_blur: None, steady: None, roofs, luck: 0.0, oddly }
     }
 
     /// So many admissions, one after the other, found this used.
@@ -80,8 +86,29 @@ impl Bounds {
         }
     }
 
+    /// What remains certain if this is so, or what another record of the same requests says, or anything between.
+    pub(super) fn or(mut self, other: &Self) -> Self {
+        const BETWEEN: f64 = 0.6;
+        self.floor = self.floor.min(other.floor);
+        self.witnesses = self.witnesses.min(other.witnesses);
+        self.floor_blur = self.floor_blur.zip(other.floor_blur).map(|(a, b)| a.max(b));
+        self.luck = self.luck.min(other.luck);
+        for ((roof, blur), (theirs, also)) in self.roofs.iter_mut().zip(&other.roofs) {
+            *blur = blur.max(*also) + BETWEEN * (*roof - theirs).abs() / 2.0;
+            *roof = f64::midpoint(*roof, *theirs);
+        }
+        self
+    }
+
     fn refused(&mut self, used_before: f64, blur: f64) {
         self.roofs.push((used_before + 1.0, blur));
+    }
+
+    /// The same, where so many of those who were sent before what counts may have come within it, and so many of
+    /// those who were sent by then may not have come.
+    fn refused_about(&mut self, used_before: f64, blur: f64, more: f64, less: f64) {
+        const OFF: f64 = 0.4;
+        self.refused(used_before + (more - less) / 2.0, blur + OFF * (more + less));
     }
 
     /// The lowest of the roofs.
@@ -96,7 +123,12 @@ impl Bounds {
 
     /// How many requests the floor may be off.
     pub(super) fn below(&self) -> f64 {
-        self.floor_blur.unwrap_or_else(|| self.blur())
+        self.floor_blur.unwrap_or_else(|| {
+            // That of most: a single trip that little is known of does not make the floor uncertain.
+            let mut blurs: Vec<f64> = self.roofs.iter().map(|(_, blur)| *blur).collect();
+            blurs.sort_by(f64::total_cmp);
+            blurs.get(blurs.len() / 2).map_or(0.1, |blur| blur.max(0.1))
+        })
     }
 
     /// Adds to every blur a share of how far a neighbour's bounds are: between the two, a better
@@ -169,6 +201,27 @@ fn overtaken(slack: f64, jitter: f64) -> f64 {
         _ => 1.0,
     };
     p.clamp(1e-7, 1.0 - 1e-7)
+}
+
+/// How many of those who were sent may not have arrived, of those whose answers took unusually long.
+struct OnTheWay<'a>(Option<(Reader<'a>, Reader<'a>)>);
+
+impl<'a> OnTheWay<'a> {
+    fn of(record: &'a Excerpt) -> Self {
+        Self(record.late.as_ref().map(|late| (record.sends.reader(), late.sends.reader())))
+    }
+
+    fn at(&mut self, t: f64) -> f64 {
+        self.0.as_mut().map_or(0.0, |(sent, arrived)| (sent.at(t) - arrived.at(t)).max(0.0))
+    }
+}
+
+/// What the record says, however late those arrived whose answers took unusually long.
+fn either_way(record: &Excerpt, bounds: impl Fn(&Excerpt) -> Bounds) -> Bounds {
+    match &record.late {
+        Some(late) => bounds(record).or(&bounds(late)),
+        None => bounds(record),
+    }
 }
 
 /// The uncertainty of a count up to an edge that passes through traffic: through that of the trip, or, where the order

@@ -1,8 +1,8 @@
 //! Limiters without windows.
 
 use super::super::curve::Point;
-use super::super::record::Excerpt;
-use super::{Bounds, Latency, overtaken, passed_edge, rate_at};
+use super::super::record::{Excerpt, Trip};
+use super::{Bounds, Latency, either_way, overtaken, passed_edge, rate_at};
 
 /// A bucket that is refilled at `rate` per second: how many tokens are missing.
 pub(in crate::infer) struct Missing {
@@ -38,28 +38,38 @@ impl Missing {
 
 /// A bucket that is refilled at `rate` per second.
 pub(in crate::infer) fn bucket(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
+    either_way(record, |record| emptied(record, latency, rate))
+}
+
+fn emptied(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
     let mut bounds = Bounds::new(record);
     let Some((start, points)) = record.sends.points().split_first() else { return bounds };
     let mut trips = record.trips.iter().peekable();
     let mut missing = Missing::from(*start, rate);
+    let mut ahead = record.sends.reader();
+    let mut refuse = |trip: &Trip, missing: &Missing, bounds: &mut Bounds| {
+        // Only how the last few arrivals bunched matters here, at the speed of the refill.
+        // Of many that were admitted in a study, the extreme ones count.
+        let apart = if record.settled { 2.0 } else { std::f64::consts::SQRT_2 };
+        let edge = rate * latency.jitter * apart;
+        let blur = (0.06_f64.powi(2) + edge.powi(2) + (rate * 0.0003).powi(2)).sqrt();
+        // Who was admitted just afterwards may have come before.
+        let out_of_turn = match record.settled && !trip.settled {
+            true => ahead.at(trip.t + latency.jitter_max) - ahead.at(trip.t),
+            false => 0.0,
+        };
+        bounds.refused_about(missing.before(trip.t), blur, out_of_turn, 0.0);
+    };
     for p in points {
         while let Some(trip) = trips.next_if(|trip| trip.t < p.t) {
-            refuse(&mut bounds, record.settled, latency, missing.before(trip.t), rate);
+            refuse(trip, &missing, &mut bounds);
         }
         bounds.used(missing.advance(*p), 1.0);
     }
     for trip in trips {
-        refuse(&mut bounds, record.settled, latency, missing.before(trip.t), rate);
+        refuse(trip, &missing, &mut bounds);
     }
     bounds
-}
-
-fn refuse(bounds: &mut Bounds, settled: bool, latency: &Latency, missing: f64, rate: f64) {
-    // Only how the last few arrivals bunched matters here, at the speed of the refill.
-    // Of many that were admitted in a study, the extreme ones count.
-    let apart = if settled { 2.0 } else { std::f64::consts::SQRT_2 };
-    let edge = rate * latency.jitter * apart;
-    bounds.refused(missing, (0.06_f64.powi(2) + edge.powi(2) + (rate * 0.0003).powi(2)).sqrt());
 }
 
 /// How many places may be miscounted where nobody comes and nobody leaves.

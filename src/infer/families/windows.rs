@@ -3,18 +3,21 @@
 use super::super::curve::{Point, TOLERANCE_S};
 use super::super::record::{Excerpt, Trip};
 use super::super::track::Reader;
-use super::{Bounds, Latency, Steady, blur, edge_blur, rate_at};
+use super::{Bounds, Latency, OnTheWay, Steady, blur, edge_blur, rate_at};
 
 /// At most so many in any half-open interval of `window` seconds.
 pub(in crate::infer) fn sliding(record: &Excerpt, latency: &Latency, window: f64) -> Bounds {
     let mut bounds = Bounds::new(record);
     let (mut behind, mut ahead) = (record.sends.reader(), record.sends.reader());
     let mut here = record.sends.reader();
+    let mut late = OnTheWay::of(record);
     let mut previous = record.sends.start();
     for p in record.sends.points() {
         // Only the end of a stretch is sure to have found so much used.
         let admissions = if p.t - previous > window { 4.0 } else { 1.0 };
-        let (before, after) = (p.n - behind.at(p.t - window), ahead.at(p.t + window) - p.n);
+        // Who is still on the way is not sure to have been counted.
+        let before = p.n - behind.at(p.t - window) - late.at(p.t);
+        let after = ahead.at(p.t + window) - p.n - late.at(p.t + window);
         if record.settled {
             let blur = edge_blur(rate_at(&mut behind, p.t - window, latency), latency);
             bounds.used_about(before, blur, admissions);
@@ -31,10 +34,8 @@ pub(in crate::infer) fn sliding(record: &Excerpt, latency: &Latency, window: f64
         // On a slow climb the oldest request has just not left the window, closer than the curve tells.
         let before = here.at(trip.t) - behind.at(trip.t - window - TOLERANCE_S);
         let edge = trip.t - window;
-        bounds.refused(
-            before,
-            blur(trip, record.settled, latency, || rate_at(&mut behind, edge, latency)),
-        );
+        let blur = blur(trip, record.settled, latency, || rate_at(&mut behind, edge, latency));
+        bounds.refused_about(before, blur, late.at(edge), late.at(trip.t));
     }
     bounds
 }
@@ -45,22 +46,23 @@ pub(in crate::infer) fn window_begin(t: f64, window: f64, phase: f64) -> f64 {
     phase + ((t - phase) / window).floor() * window - NUDGE
 }
 
-/// At most so many in each window; one of them begins at `phase` seconds.
+/// At most so many in each window; one of them begins at `phase` seconds, or up to `open` before or after.
 pub(in crate::infer) fn fixed(
     record: &Excerpt,
     latency: &Latency,
     window: f64,
-    phase: f64,
+    (phase, open): (f64, f64),
 ) -> Bounds {
     let mut bounds = Bounds::new(record);
     let begin = |t: f64| window_begin(t, window, phase);
     let start = record.sends.start();
     let (mut from_reader, mut to_reader) = (record.sends.reader(), record.sends.reader());
     let mut seen = f64::NEG_INFINITY;
+    let mut late = OnTheWay::of(record);
     let mut inside = |from: f64| {
         if from > seen {
             seen = from;
-            let used = to_reader.at(from + window) - from_reader.at(from);
+            let used = to_reader.at(from + window) - from_reader.at(from) - late.at(from + window);
             if record.settled {
                 let edges = rate_at(&mut from_reader, from, latency).hypot(rate_at(
                     &mut to_reader,
@@ -82,10 +84,13 @@ pub(in crate::infer) fn fixed(
     for trip in &record.trips {
         let from = begin(trip.t);
         let used = to_reader.at(trip.t) - from_reader.at(from);
-        bounds.refused(
-            used,
-            blur(trip, record.settled, latency, || rate_at(&mut from_reader, from, latency)),
-        );
+        let blur = blur(trip, record.settled, latency, || rate_at(&mut from_reader, from, latency));
+        // Who was refused just after a window began may have been so by the end of the one before.
+        let before = match record.settled && trip.t - from < open {
+            true => (to_reader.at(trip.t) - from_reader.at(from - window) - used).max(0.0),
+            false => 0.0,
+        };
+        bounds.refused_about(used, blur, before + late.at(from), late.at(trip.t));
     }
     bounds
 }
@@ -183,31 +188,33 @@ pub(in crate::infer) fn on_demand(
     let mut windows = OnDemand::new(window, start.n < 1.0);
     let mut trips = record.trips.iter().peekable();
     let mut behind = record.sends.reader();
+    let mut late = OnTheWay::of(record);
     let mut refuse = |windows: &OnDemand, trip: &Trip, n: f64, bounds: &mut Bounds| {
         let (used, _) = windows.used(trip.t, n);
         if windows.sure {
             let blur = blur(trip, record.settled, latency, || 0.0);
             let off = trip.rate.min(used / window) * window * wide / 4.0;
             let chained = f64::from(windows.chained.min(CHAINED_MAX));
-            bounds.refused(used, blur.hypot(windows.slip(trip.rate, latency)) + off * chained);
+            let blur = blur.hypot(windows.slip(trip.rate, latency)) + off * chained;
+            bounds.refused_about(used, blur, late.at(windows.begin), late.at(trip.t));
         } else {
             // Where the window begins is anybody's guess until there has been a silence: any of its requests might
             // have been the one too many.
             bounds.luck -= (used + 1.0).ln();
             let edge = trip.t - window;
             let used = n - behind.at(edge);
-            bounds.refused(
-                used,
-                blur(trip, record.settled, latency, || rate_at(&mut behind, edge, latency)),
-            );
+            let blur = blur(trip, record.settled, latency, || rate_at(&mut behind, edge, latency));
+            bounds.refused_about(used, blur, late.at(edge), late.at(trip.t));
         }
     };
+    let mut also = OnTheWay::of(record);
     let mut previous = *start;
     for p in points {
         while let Some(trip) = trips.next_if(|trip| trip.t < p.t) {
             refuse(&windows, trip, previous.n, &mut bounds);
         }
-        windows.advance(previous, *p, |used, times| bounds.used(used, times.min(8.0)));
+        let missing = also.at(previous.t).max(also.at(p.t));
+        windows.advance(previous, *p, |used, times| bounds.used(used - missing, times.min(8.0)));
         previous = *p;
     }
     for trip in trips {
@@ -241,6 +248,7 @@ pub(in crate::infer) fn counter(
     let mut bounds = Bounds::new(record);
     let (mut now, mut edge) = (record.sends.reader(), record.sends.reader());
     let mut count = |t: f64| counted(&mut now, &mut edge, t, window, phase);
+    let mut late = OnTheWay::of(record);
     let Some(mut previous) = record.sends.points().first().copied() else { return bounds };
     for p in record.sends.points() {
         let gap = (p.t - previous.t) / (p.n - previous.n).max(1.0);
@@ -250,21 +258,19 @@ pub(in crate::infer) fn counter(
         for edge in [middle, window_begin(p.t, window, phase)] {
             let first = previous.t + ((edge - previous.t) / gap.max(1e-9)).ceil() * gap + NUDGE;
             if edge > previous.t && first <= p.t {
-                bounds.used(count(edge - NUDGE), 1.0);
-                bounds.used(count(first), 1.0);
+                bounds.used(count(edge - NUDGE) - late.at(edge), 1.0);
+                bounds.used(count(first) - late.at(first), 1.0);
             }
         }
-        bounds.used(count(p.t), 1.0);
+        bounds.used(count(p.t) - late.at(p.t), 1.0);
         previous = *p;
     }
     let mut edge = record.sends.reader();
     for trip in &record.trips {
         let begin = window_begin(trip.t, window, phase);
         let used = count(trip.t);
-        bounds.refused(
-            used,
-            blur(trip, record.settled, latency, || rate_at(&mut edge, begin, latency)),
-        );
+        let blur = blur(trip, record.settled, latency, || rate_at(&mut edge, begin, latency));
+        bounds.refused_about(used, blur, late.at(begin), late.at(trip.t));
     }
     bounds
 }

@@ -70,7 +70,8 @@ impl Fit<'_> {
         let (window, rate) = (ln.exp(), self.rate());
         let open = period.open + 2.0 * self.latency.jitter_max;
         grid::refine(period.begins, open.min(window), levels, 5, |phase, step| {
-            let mut bounds = families::fixed(self.record, &self.latency, window, phase);
+            let mut bounds =
+                families::fixed(self.record, &self.latency, window, (phase, step / 2.0));
             bounds.soften(rate * step / 4.0);
             let shift =
                 |trip: &Trip| trip.rate * ((period.begins - trip.t).abs() * wide).min(window) / 4.0;

@@ -35,31 +35,53 @@ pub(super) fn excerpt(
     belongs: impl Fn(&Attempt) -> bool,
 ) -> Excerpt {
     let attempts: Vec<&Attempt> = observations.attempts.iter().filter(|a| belongs(a)).collect();
+    let (trips, pauses) = trips(&attempts, latency, pauses);
+    let trips = spread(trips);
+    let late = attempts.iter().any(|a| lateness(a, latency) > 0.0).then(|| {
+        let arrived = |a: &Attempt| a.sent + lateness(a, latency);
+        let later = |trip: &Trip| Trip { t: trip.t + trip.late, ..*trip };
+        arrivals(&attempts, trips.iter().map(later).collect(), arrived)
+    });
+    let notes: Vec<Note> = attempts.iter().filter_map(|a| note(a)).collect();
+    let every = notes.len().div_ceil(NOTES_MAX).max(1);
+    let notes = notes.into_iter().step_by(every).collect();
+    let late = late.map(Box::new);
+    Excerpt { notes, pauses, late, ..arrivals(&attempts, trips, |a| a.sent) }
+}
+
+/// Who was admitted by when, if they arrived at such times, and the trips.
+fn arrivals(attempts: &[&Attempt], trips: Vec<Trip>, arrived: impl Fn(&Attempt) -> f64) -> Excerpt {
     let start = attempts.first().map_or(0.0, |first| first.sent - 1.0);
     let mut sends = Curve::within(TOLERANCE_S, start, POINTS_MAX);
     let mut ends = Curve::within(TOLERANCE_S, start, POINTS_MAX);
-    let (trips, gaps) = trips(&attempts, latency, pauses);
+    let admitted = attempts.iter().filter(|a| a.decision != Decision::Refused);
+    let mut times: Vec<f64> = admitted.clone().map(|a| arrived(a)).collect();
+    let mut answers: Vec<f64> = admitted.filter_map(|a| a.answered).collect();
+    times.sort_by(f64::total_cmp);
+    answers.sort_by(f64::total_cmp);
     let mut marks = trips.iter().peekable();
-    let mut answers = Vec::new();
-    for attempt in attempts.iter().filter(|a| a.decision != Decision::Refused) {
-        if marks.next_if(|trip| trip.t <= attempt.sent).is_some() {
+    for at in times {
+        if marks.next_if(|trip| trip.t <= at).is_some() {
             sends.pin();
         }
-        sends.count(attempt.sent);
-        answers.extend(attempt.answered);
+        sends.count(at);
     }
-    answers.sort_by(f64::total_cmp);
     answers.into_iter().for_each(|at| ends.count(at));
-    let notes: Vec<Note> = attempts.iter().filter_map(|a| note(a)).collect();
-    let every = notes.len().div_ceil(NOTES_MAX).max(1);
     Excerpt {
         sends: Track::since(&sends, f64::NEG_INFINITY),
         ends: Track::since(&ends, f64::NEG_INFINITY),
-        trips: spread(trips),
-        notes: notes.into_iter().step_by(every).collect(),
-        pauses: gaps,
+        trips,
+        notes: Vec::new(),
+        pauses: Vec::new(),
         settled: true,
+        late: None,
     }
+}
+
+/// How much later than others a request may have arrived whose answer took unusually long, in seconds.
+fn lateness(attempt: &Attempt, latency: &Latency) -> f64 {
+    let took = attempt.answered.map_or(0.0, |at| at - attempt.sent);
+    if took > latency.usual { took - latency.rtt } else { 0.0 }
 }
 
 fn note(attempt: &Attempt) -> Option<Note> {
@@ -81,7 +103,7 @@ fn trips(attempts: &[&Attempt], latency: &Latency, pauses: Pauses) -> (Vec<Trip>
         let heard = attempts[first].answered.unwrap_or(attempts[first].sent);
         let end = position(attempts, first, |a| a.sent > heard).unwrap_or(attempts.len());
         let flown = attempts[..first].iter().any(|a| a.decision == Decision::Admitted);
-        let mut settled = settled(attempts, first, end, latency.jitter_max);
+        let mut settled = settled(attempts, first, end, latency);
         if flown && let Some(begin) = settled.next() {
             trips.push(begin);
             trips.extend(settled.last());
@@ -99,7 +121,8 @@ fn trips(attempts: &[&Attempt], latency: &Latency, pauses: Pauses) -> (Vec<Trip>
                 gaps.push((held_until - jitter, again.sent + jitter));
             }
             let gap = held_until - latest.sent;
-            trips.push(Trip { t: held_until, rate: 1.0 / gap, gap, settled: true });
+            let late = lateness(attempts[next - 1], latency);
+            trips.push(Trip { t: held_until, rate: 1.0 / gap, gap, settled: true, late });
         }
         from = next;
     }
@@ -139,16 +162,18 @@ fn settled<'a>(
     attempts: &'a [&'a Attempt],
     from: usize,
     to: usize,
-    jitter: f64,
+    latency: &Latency,
 ) -> impl Iterator<Item = Trip> + 'a {
+    let latency = *latency;
     (from..to).filter(|i| attempts[*i].is_refused()).filter_map(move |i| {
         // Only the first after an admission: a run of refusals is not gone through for each of them.
         if i > 0 && attempts[i - 1].is_refused() {
             return None;
         }
-        let trip = trip(attempts, i, true)?;
+        let trip = Trip { late: lateness(attempts[i], &latency), ..trip(attempts, i, true)? };
         let next = attempts[i..].iter().find(|a| a.decision == Decision::Admitted);
-        next.is_none_or(|next| next.sent > trip.t + jitter).then_some(trip)
+        let open = latency.jitter_max.max(trip.late);
+        next.is_none_or(|next| next.sent > trip.t + open).then_some(trip)
     })
 }
 
@@ -170,7 +195,7 @@ fn trip(attempts: &[&Attempt], refused: usize, settled: bool) -> Option<Trip> {
     let t = attempts[refused].sent;
     let (latest, earliest) = (before().next()?.sent, before().last()?.sent);
     let rate = before().count() as f64 / (t - earliest).max(1e-6);
-    Some(Trip { t, rate, gap: t - latest, settled })
+    Some(Trip { t, rate, gap: t - latest, settled, late: 0.0 })
 }
 
 /// So many of them as a fit looks at, the latest and others evenly.
@@ -192,6 +217,7 @@ pub(super) fn latency(observations: &Observations) -> Latency {
     let mut latency = latencies.summary();
     latency.jitter = latency.jitter.max(observations.resolution * 0.3);
     latency.jitter_max = latency.jitter_max.max(observations.resolution);
+    latency.usual = latency.usual.max(latency.rtt + 4.0 * observations.resolution);
     latency
 }
 
@@ -204,4 +230,65 @@ pub(super) fn epochs(observations: &Observations, latency: &Latency) -> u64 {
         from = pause(&attempts, first, latency).0;
     }
     epochs
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::conclude::conclude;
+    use super::super::conclusion::{Figure, Finding, KindName};
+    use super::*;
+    use crate::limiter::{Limiter, LimiterSettings};
+    use crate::model::{Identity, Kind, Moment};
+
+    /// Even traffic at twice what a limiter admits, for twelve seconds; every so often, whatever is sent in a tenth of a
+    /// second is held up on its way until its end.
+    fn held_up(kind: Kind, every: f64) -> Observations {
+        const ON_THE_WAY: f64 = 0.000_2;
+        const STALL: f64 = 0.1;
+        let mut limiter = Limiter::new(&LimiterSettings::plain(kind));
+        let arrived = |sent: f64| {
+            let since = sent.rem_euclid(every);
+            sent + ON_THE_WAY + if since < STALL { STALL - since } else { 0.0 }
+        };
+        let attempts = (0..2_400).map(|i| {
+            let sent = 0.123 + f64::from(i) * 0.005;
+            let now = Moment::ZERO + Duration::from_secs_f64(100.0 + arrived(sent));
+            let admitted = limiter.decide(now).is_admitted();
+            let decision = if admitted { Decision::Admitted } else { Decision::Refused };
+            let answered = Some(arrived(sent) + ON_THE_WAY);
+            Attempt { sent, answered, decision, party: 0, advice: None, quota: None }
+        });
+        let attempts = attempts.collect();
+        Observations { parties: vec![Identity::default()], attempts, ..Observations::default() }
+    }
+
+    #[test]
+    fn who_is_held_up_on_the_way_does_not_hide_the_limit() {
+        let window = Duration::from_secs(1);
+        let kind = Kind::FixedWindow { limit: 100, window, phase: Duration::from_millis(40) };
+        let found = conclude(&held_up(kind, 0.83)).limits.remove(0);
+        let known = |finding: &Finding<Figure>| match finding {
+            Finding::Known { value, .. } => (value.low, value.high),
+            Finding::Unknown { detail, .. } => panic!("{detail}"),
+        };
+        let (low, high) = known(&found.burst);
+        assert!(low <= 100.0 && 100.0 <= high, "{low} to {high}");
+        assert!(matches!(found.kind, Finding::Known { value: KindName::FixedWindow, .. }));
+    }
+
+    #[test]
+    fn only_what_is_held_up_arrives_late() {
+        let kind = Kind::SlidingLog { limit: 50, window: Duration::from_secs(2) };
+        let late = |every: f64| {
+            let observations = held_up(kind, every);
+            let latency = latency(&observations);
+            observations.attempts.iter().filter(|a| lateness(a, &latency) > 0.0).count()
+        };
+        // Twelve stalls of twenty requests; the last of each by next to nothing.
+        let stalled = late(1.0);
+        assert!((12 * 18..=12 * 20).contains(&stalled), "{stalled}");
+        assert_eq!(late(1_000.0), 0, "nobody was, after the first");
+    }
 }

@@ -69,7 +69,9 @@ pub(super) fn queueing<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Optio
     let served = Served { rate, spread: uncertainty(turns, rate, least, long) };
     let each = (alone / least).ln().min(TOLD_EACH);
     let told = (each * delayed as f64).min(TOLD_MOST);
-    Some(Queue { served, latency: latencies.summary(), told })
+    // Answers are delayed by the limit, and not on the way.
+    let latency = Latency { usual: f64::INFINITY, ..latencies.summary() };
+    Some(Queue { served, latency, told })
 }
 
 /// How long each answer took, and how long a queue would have held its request.

@@ -221,7 +221,7 @@ fn ln_likelihood(record: &Excerpt, latency: &Latency, kind: &Kind) -> f64 {
     let seconds = |d: std::time::Duration| d.as_secs_f64();
     let bounds: Bounds = match *kind {
         Kind::FixedWindow { window, phase, .. } => {
-            families::fixed(record, latency, seconds(window), seconds(phase))
+            families::fixed(record, latency, seconds(window), (seconds(phase), 0.0))
         }
         Kind::OnDemandWindow { window, .. } => {
             families::on_demand(record, latency, seconds(window), 0.0)
