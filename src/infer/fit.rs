@@ -10,7 +10,7 @@ mod aligned;
 use std::time::Duration;
 
 use super::families::{self, Bounds, Latency};
-use super::grid::{self, Cell, Weighed};
+use super::grid::{self, Weighed, divisions, ln_sum};
 use super::limit::{LIMIT_RANGE, Limit, LimitPoint};
 use super::prior::{
     BUCKET, CONCURRENT, COUNTED_LEAST, COUNTER, FIXED, LOG, ON_DEMAND, SPACED, ln_liked,
@@ -51,27 +51,6 @@ pub(super) fn lasting(kind: &Kind, limit: f64, latency: &Latency) -> f64 {
 pub(super) fn even(rate: f64, burst: f64, latency: &Latency) -> f64 {
     let spare = (burst - 1.0).max(0.0) / rate;
     1.0 / (1.0 / rate + (latency.jitter_max - spare).max(0.0))
-}
-
-/// Into how many cells to divide, level by level, until there are so many in all; at least twice.
-fn divisions(first: u32, wanted: f64) -> Vec<u32> {
-    let mut levels = vec![first, 8, 8];
-    let mut cells = f64::from(first) * 64.0;
-    while cells < wanted && levels.len() < 8 {
-        levels.push(8);
-        cells *= 8.0;
-    }
-    levels
-}
-
-/// Logarithm of what cells weigh together.
-fn ln_sum(cells: &[Cell<Limit>]) -> f64 {
-    let weights = cells.iter().map(|c| c.share + c.found.weight);
-    let best = weights.clone().fold(f64::NEG_INFINITY, f64::max);
-    if !best.is_finite() {
-        return best;
-    }
-    best + weights.map(|w| (w - best).exp()).sum::<f64>().ln()
 }
 
 /// How fast a queue lets requests through, as their delays tell.

@@ -85,3 +85,24 @@ pub(super) fn thin<T: Worth>(cells: &mut Vec<Cell<T>>, kept: usize) {
         times > 0.0
     });
 }
+
+/// Into how many cells to divide, level by level, until there are so many in all; at least twice.
+pub(super) fn divisions(first: u32, wanted: f64) -> Vec<u32> {
+    let mut levels = vec![first, 8, 8];
+    let mut cells = f64::from(first) * 64.0;
+    while cells < wanted && levels.len() < 8 {
+        levels.push(8);
+        cells *= 8.0;
+    }
+    levels
+}
+
+/// Logarithm of what cells weigh together.
+pub(super) fn ln_sum(cells: &[Cell<Limit>]) -> f64 {
+    let weights = cells.iter().map(|c| c.share + c.found.weight);
+    let best = weights.clone().fold(f64::NEG_INFINITY, f64::max);
+    if !best.is_finite() {
+        return best;
+    }
+    best + weights.map(|w| (w - best).exp()).sum::<f64>().ln()
+}

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Fit, Member, divisions, ln_sum};
+use super::{Fit, Member};
 use crate::infer::families;
-use crate::infer::grid::{self, Cell};
+use crate::infer::grid::{self, Cell, divisions, ln_sum};
 use crate::infer::limit::Limit;
 use crate::infer::periods::{Period, periods};
 use crate::infer::prior::{FIXED, ln_odd};
