@@ -217,25 +217,7 @@ impl Fit<'_> {
             })
             .collect();
         let rival = members.iter().map(|m| m.weight).fold(f64::NEG_INFINITY, f64::max);
-        // A rough search flatters, those that stand for neighbours most: who does not matter in it never will.
-        let least = |odd: bool| {
-            let alike =
-                candidates.iter().zip(&rough).filter(|(c, _)| (c.2 > 0.0) == odd || !self.thorough);
-            let best = alike.map(|(_, weight)| *weight).fold(f64::NEG_INFINITY, f64::max);
-            (best - 8.0).max(if self.thorough { rival - prior.ln() - 10.0 } else { best - 8.0 })
-        };
-        let (least, least_round) = (least(true), least(false));
-        let mut odd: Vec<f64> = candidates
-            .iter()
-            .zip(&rough)
-            .filter(|(c, weight)| c.2 > 0.0 && **weight > least)
-            .map(|(_, weight)| *weight)
-            .collect();
-        odd.sort_by(|a, b| b.total_cmp(a));
-        let least_odd = odd.get(ODD_MAX).copied().filter(|_| self.thorough).unwrap_or(least);
-        for (&(window, share, step), _) in candidates.iter().zip(&rough).filter(|(c, weight)| {
-            **weight > if c.2 > 0.0 { least_odd.max(least) } else { least_round }
-        }) {
+        for (window, share, step) in self.worth_it(candidates, &rough, rival - prior.ln()) {
             let fine = step > 0.0 && self.thorough;
             // Until a window's end is known to within a request, wherever in the record it is.
             let levels = if fine { divisions(1, step * span * rate) } else { vec![1] };
@@ -256,6 +238,37 @@ impl Fit<'_> {
                 }
             }
         }
+    }
+
+    /// The candidates that may be it, by how well they did from afar and how well others did.
+    fn worth_it(
+        &self,
+        candidates: &[(f64, f64, f64)],
+        rough: &[f64],
+        rival: f64,
+    ) -> Vec<(f64, f64, f64)> {
+        const NEAR: f64 = 8.0;
+        let odd = |c: &(f64, f64, f64)| c.2 > 0.0;
+        // A rough search flatters, those that stand for neighbours most: who does not matter in it never will.
+        let least = |of: bool| {
+            let alike =
+                candidates.iter().zip(rough).filter(|(c, _)| odd(c) == of || !self.thorough);
+            let near = alike.map(|(_, weight)| *weight).fold(f64::NEG_INFINITY, f64::max) - NEAR;
+            if self.thorough { near.max(rival - 10.0) } else { near }
+        };
+        let (least_odd, least_round) = (least(true), least(false));
+        let mut weights: Vec<f64> = candidates
+            .iter()
+            .zip(rough)
+            .filter(|(c, weight)| odd(c) && **weight > least_odd)
+            .map(|(_, weight)| *weight)
+            .collect();
+        weights.sort_by(|a, b| b.total_cmp(a));
+        let most = weights.get(ODD_MAX).copied().filter(|_| self.thorough).unwrap_or(least_odd);
+        let matters = |(c, weight): &(&(f64, f64, f64), &f64)| {
+            **weight > if odd(c) { most.max(least_odd) } else { least_round }
+        };
+        candidates.iter().zip(rough).filter(matters).map(|(c, _)| *c).collect()
     }
 
     fn window_members(

@@ -107,4 +107,9 @@ fn jmeter_and_the_simulated_api_tell_the_same_of_a_load_test() {
     assert_eq!(counted(&infer(&[&csv], &[])), expected);
     let conclusion = infer(&[&xml], &[]);
     assert_eq!(counted(&conclusion), expected);
+    // The question that it all began with, answered from the file that was on the disk.
+    let limit = &conclusion["limits"][0];
+    assert_eq!(limit["kind"]["value"], "fixed_window", "{limit}");
+    let rate = limit["rate"]["value"]["value"].as_f64().expect("a rate");
+    assert!((rate - 100.0).abs() <= 2.0, "{limit}");
 }

@@ -88,14 +88,13 @@ impl Bounds {
 
     /// What remains certain if this is so, or what another record of the same requests says, or anything between.
     pub(super) fn or(mut self, other: &Self) -> Self {
-        const BETWEEN: f64 = 0.6;
         self.floor = self.floor.min(other.floor);
         self.witnesses = self.witnesses.min(other.witnesses);
         self.floor_blur = self.floor_blur.zip(other.floor_blur).map(|(a, b)| a.max(b));
         self.luck = self.luck.min(other.luck);
         for ((roof, blur), (theirs, also)) in self.roofs.iter_mut().zip(&other.roofs) {
-            *blur = blur.max(*also) + BETWEEN * (*roof - theirs).abs() / 2.0;
-            *roof = f64::midpoint(*roof, *theirs);
+            *blur = blur.max(*also);
+            *roof = roof.max(*theirs);
         }
         self
     }
@@ -104,11 +103,10 @@ impl Bounds {
         self.roofs.push((used_before + 1.0, blur));
     }
 
-    /// The same, where so many of those who were sent before what counts may have come within it, and so many of
-    /// those who were sent by then may not have come.
-    fn refused_about(&mut self, used_before: f64, blur: f64, more: f64, less: f64) {
-        const OFF: f64 = 0.4;
-        self.refused(used_before + (more - less) / 2.0, blur + OFF * (more + less));
+    /// The same, where so many of those who were sent before what counts may have come within it: late together, or not
+    /// at all, so that nothing between is likelier.
+    fn refused_about(&mut self, used_before: f64, blur: f64, more: f64) {
+        self.refused(used_before + more, blur);
     }
 
     /// The lowest of the roofs.

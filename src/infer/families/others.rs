@@ -58,7 +58,7 @@ fn emptied(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
             true => ahead.at(trip.t + latency.jitter_max) - ahead.at(trip.t),
             false => 0.0,
         };
-        bounds.refused_about(missing.before(trip.t), blur, out_of_turn, 0.0);
+        bounds.refused_about(missing.before(trip.t), blur, out_of_turn);
     };
     for p in points {
         while let Some(trip) = trips.next_if(|trip| trip.t < p.t) {

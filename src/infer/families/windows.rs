@@ -35,7 +35,7 @@ pub(in crate::infer) fn sliding(record: &Excerpt, latency: &Latency, window: f64
         let before = here.at(trip.t) - behind.at(trip.t - window - TOLERANCE_S);
         let edge = trip.t - window;
         let blur = blur(trip, record.settled, latency, || rate_at(&mut behind, edge, latency));
-        bounds.refused_about(before, blur, late.at(edge), late.at(trip.t));
+        bounds.refused_about(before, blur, late.at(edge));
     }
     bounds
 }
@@ -90,7 +90,7 @@ pub(in crate::infer) fn fixed(
             true => (to_reader.at(trip.t) - from_reader.at(from - window) - used).max(0.0),
             false => 0.0,
         };
-        bounds.refused_about(used, blur, before + late.at(from), late.at(trip.t));
+        bounds.refused_about(used, blur, before + late.at(from));
     }
     bounds
 }
@@ -196,7 +196,7 @@ pub(in crate::infer) fn on_demand(
             let off = trip.rate.min(used / window) * window * wide / 4.0;
             let chained = f64::from(windows.chained.min(CHAINED_MAX));
             let blur = blur.hypot(windows.slip(trip.rate, latency)) + off * chained;
-            bounds.refused_about(used, blur, late.at(windows.begin), late.at(trip.t));
+            bounds.refused_about(used, blur, late.at(windows.begin));
         } else {
             // Where the window begins is anybody's guess until there has been a silence: any of its requests might
             // have been the one too many.
@@ -204,7 +204,7 @@ pub(in crate::infer) fn on_demand(
             let edge = trip.t - window;
             let used = n - behind.at(edge);
             let blur = blur(trip, record.settled, latency, || rate_at(&mut behind, edge, latency));
-            bounds.refused_about(used, blur, late.at(edge), late.at(trip.t));
+            bounds.refused_about(used, blur, late.at(edge));
         }
     };
     let mut also = OnTheWay::of(record);
@@ -270,7 +270,7 @@ pub(in crate::infer) fn counter(
         let begin = window_begin(trip.t, window, phase);
         let used = count(trip.t);
         let blur = blur(trip, record.settled, latency, || rate_at(&mut edge, begin, latency));
-        bounds.refused_about(used, blur, late.at(begin), late.at(trip.t));
+        bounds.refused_about(used, blur, late.at(begin));
     }
     bounds
 }

@@ -207,7 +207,15 @@ fn remarks(
     limit: &LimitFinding,
     without: &WithoutPrior,
 ) -> Vec<String> {
+    const FEW: usize = 50;
     let mut remarks = Vec::new();
+    let (late, all) = (evidence::held_up(observations), observations.attempts.len());
+    if late * FEW > all {
+        remarks.push(format!(
+            "{late} of {all} answers took far longer than most: their requests may have come later than \
+             they were sent, and figures may be further off than their intervals say"
+        ));
+    }
     if observations.resolution > 0.0 {
         remarks.push(format!(
             "times are known to within {:.3} s: nothing faster than that can be told",

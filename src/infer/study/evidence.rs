@@ -221,6 +221,12 @@ pub(super) fn latency(observations: &Observations) -> Latency {
     latency
 }
 
+/// How many answers took unusually long: their requests may have come later than they were sent.
+pub(super) fn held_up(observations: &Observations) -> usize {
+    let latency = latency(observations);
+    observations.attempts.iter().filter(|a| lateness(a, &latency) > 0.0).count()
+}
+
 /// Times that traffic flowed and was refused.
 pub(super) fn epochs(observations: &Observations, latency: &Latency) -> u64 {
     let attempts: Vec<&Attempt> = observations.attempts.iter().collect();

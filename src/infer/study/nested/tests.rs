@@ -22,7 +22,14 @@ fn parties() -> Vec<Identity> {
 }
 
 fn latency() -> Latency {
-    Latency { jitter: 0.0003, jitter_max: 0.001, rtt: 0.02, refusal: 0.02, answer: 0.02 }
+    Latency {
+        jitter: 0.0003,
+        jitter_max: 0.001,
+        rtt: 0.02,
+        refusal: 0.02,
+        answer: 0.02,
+        usual: 0.03,
+    }
 }
 
 /// What the server does with requests of these parties at these times.
