@@ -182,6 +182,32 @@ impl Inner {
         let count = |what| judged.iter().filter(|judged| **judged == what).count().min(MOST) as f64;
         BEYOND * count(Judged::Beyond) + BEHIND * count(Judged::Behind)
     }
+
+    /// The same of two parties. A limit that was taken for a little another is contradicted in whole stretches at once: each of
+    /// them speaks no louder than a refusal that nothing explains. What is refused while a third party sends is
+    /// anybody's.
+    pub(super) fn ln_likelihood_of_two(&self, observations: &Observations) -> f64 {
+        const STRETCH: f64 = -8.0;
+        const BEHIND: f64 = -6.0;
+        let company = (2.0 * self.kind.window().as_secs_f64()).max(1.0);
+        let (mut third, mut beyond) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+        let mut sum = 0.0;
+        for (attempt, judged) in observations.attempts.iter().zip(self.judged(observations)) {
+            let since = |at: f64| attempt.sent - at;
+            match judged {
+                Judged::Beyond => {
+                    sum += if since(beyond) > company { STRETCH } else { 0.0 };
+                    beyond = attempt.sent;
+                }
+                Judged::Behind if since(third) > company => sum += BEHIND,
+                _ => {}
+            }
+            if self.holders.get(attempt.party).copied().flatten().is_none() {
+                third = attempt.sent;
+            }
+        }
+        sum
+    }
 }
 
 /// A pause of one holder: whether the limit's own refusal began it, and when its latest refusal was heard.
@@ -221,6 +247,9 @@ pub(super) struct Outer {
 impl Outer {
     /// What the record says of one; `None`: nothing was refused but by the first.
     pub(super) fn of(observations: &Observations, inner: &Inner) -> Option<Self> {
+        if inner.apart().len() < 2 {
+            return None;
+        }
         let residue = inner.residue(observations);
         residue.attempts.iter().find(|attempt| attempt.is_refused())?;
         let mut outside: Vec<usize> = Vec::new();

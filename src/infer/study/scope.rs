@@ -182,7 +182,7 @@ pub(super) fn pair(
     } else {
         // Neither explains it: another limit behind it may have refused as well.
         let nested = |shared| Inner::of_two(*kind, *latency, other, shared);
-        let ln = |shared| nested(shared).ln_likelihood(observations);
+        let ln = |shared| nested(shared).ln_likelihood_of_two(observations);
         ln(true) - ln(false)
     };
     let shared = if odds.abs() > DECIDED {

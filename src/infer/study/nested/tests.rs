@@ -97,7 +97,8 @@ fn two_parties_are_told_apart_inside_a_limit_of_both() {
     // 16 in a second: more than one limit of ten admits, and less than each has.
     let requests = (0..4).flat_map(|i| turns(10.0 + 5.0 * f64::from(i), 18.0, 20, &[0, 1]));
     let observations = served(requests);
-    let ln = |shared| Inner::of_two(log(EACH), latency(), 1, shared).ln_likelihood(&observations);
+    let ln =
+        |shared| Inner::of_two(log(EACH), latency(), 1, shared).ln_likelihood_of_two(&observations);
     assert!(ln(false) > ln(true) + DECIDED, "{} and {}", ln(false), ln(true));
 }
 
