@@ -31,6 +31,8 @@ const CONTRADICTED: (f64, f64) = (-22.0, 1.5);
 const QUEUE_CONTRADICTED: (f64, f64) = (-25.0, 3.0);
 /// How much less likely the record may become by its pauses: at all, and by each of them.
 const EXPLAINED: (f64, f64) = (5.0, 0.5);
+/// No rate and no window is known closer than this, as a ratio: clocks differ, and servers count in milliseconds.
+const CLOSEST: f64 = 5e-4;
 /// Members lighter than this, in relation to the heaviest, are left out.
 const LIGHTEST: f64 = 1e-6;
 
@@ -152,7 +154,7 @@ impl Posterior {
     pub(super) fn rate(&self, kind: Option<KindName>) -> Option<Figure> {
         figure(self.of_kind(kind).map(|m| {
             let rate = stated_rate(&m.kind, self.latency.held(), m.rate);
-            (rate, m.spread * rate / m.rate, m.weight)
+            (rate, (m.spread / m.rate).max(CLOSEST) * rate, m.weight)
         }))
     }
 
@@ -165,7 +167,7 @@ impl Posterior {
     pub(super) fn window(&self, kind: Option<KindName>) -> Option<Figure> {
         figure(self.of_kind(kind).map(|m| {
             let window = m.kind.window().as_secs_f64();
-            (window, window * m.spread / m.rate / 2.0, m.weight)
+            (window, window * (m.spread / m.rate).max(CLOSEST) / 2.0, m.weight)
         }))
     }
 
