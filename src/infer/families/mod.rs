@@ -121,12 +121,7 @@ impl Bounds {
 
     /// How many requests the floor may be off.
     pub(super) fn below(&self) -> f64 {
-        self.floor_blur.unwrap_or_else(|| {
-            // That of most: a single trip that little is known of does not make the floor uncertain.
-            let mut blurs: Vec<f64> = self.roofs.iter().map(|(_, blur)| *blur).collect();
-            blurs.sort_by(f64::total_cmp);
-            blurs.get(blurs.len() / 2).map_or(0.1, |blur| blur.max(0.1))
-        })
+        self.floor_blur.unwrap_or_else(|| self.blur())
     }
 
     /// Adds to every blur a share of how far a neighbour's bounds are: between the two, a better
