@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::curve::Point;
-use super::families::{self, Latency, Missing, OnDemand};
+use super::families::{self, Counted, Latency, Missing, OnDemand};
 use super::fit::{Member, even, lasting};
 use super::grid;
 use super::limit::ln_phi;
@@ -240,10 +240,9 @@ impl<'a> Evidence<'a> {
     }
 
     fn counter(&self, window: f64, phase: f64) -> impl FnMut(&Note) -> Prediction + use<'a> {
-        let (mut now, mut edge): (Reader<'a>, Reader<'a>) =
-            (self.record.sends.reader(), self.record.sends.reader());
+        let mut counted: Counted<'a> = Counted::of(&self.record.sends, window, phase);
         move |note| {
-            let used = families::counted(&mut now, &mut edge, note.t, window, phase).ceil();
+            let used = counted.at(note.t).ceil();
             let end = families::window_begin(note.t, window, phase) + window;
             Prediction { used, reset: end - note.t }
         }

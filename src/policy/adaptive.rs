@@ -6,6 +6,7 @@
 //! refusal is one lesson: whatever else was in flight when it came is not another.
 
 mod fits;
+mod hinted;
 
 use std::time::Duration;
 
@@ -16,9 +17,7 @@ use super::feel::Feel;
 use super::hints::HintGuard;
 use super::latency::Latency;
 use super::shadow::Shadow;
-use crate::model::{
-    Answer, Estimate, EstimateSource, Kind, Moment, Pace, PaceReason, PaceState, Verdict,
-};
+use crate::model::{Answer, Estimate, Kind, Moment, Pace, PaceReason, PaceState, Verdict};
 
 /// How often a rate that rises is raised.
 const STEP: Duration = Duration::from_millis(250);
@@ -26,12 +25,6 @@ const STEP: Duration = Duration::from_millis(250);
 /// the ceiling in half a minute.
 const FIRST_SHARE: f64 = 1.0 / 64.0;
 const FIRST_GROWTH: f64 = 0.139;
-/// Hints that seem to be of a shorter window are of something else.
-const STATED_LEAST: Duration = Duration::from_millis(990);
-/// How fast it rises where answers tell what is left, per second, as long as it rises by no more than this share while
-/// one of them is on its way.
-const HINTED_GROWTH: f64 = 0.5;
-const FRESH: f64 = 0.02;
 /// A rate that nobody minds, per second: the first is not lower, unless the ceiling is.
 const HARMLESS: f64 = 1.0;
 /// A kind is believed from here on.
@@ -147,17 +140,6 @@ impl Adaptive {
         policy
     }
 
-    /// Whether quota hints have been found to lie.
-    #[must_use]
-    pub const fn hints_lie(&self) -> bool {
-        self.hints.lie()
-    }
-
-    /// An earlier run has found that quota hints lie.
-    pub const fn distrust_hints(&mut self) {
-        self.hints.distrust();
-    }
-
     /// Configuration changed. What was learned stays.
     pub fn configure(&mut self, settings: AdaptiveSettings, ceiling: f64, now: Moment) {
         self.settings = settings;
@@ -227,69 +209,6 @@ impl Adaptive {
                 self.rate = self.feel.rate(now).min(self.ceiling);
                 self.reason = PaceReason::Admitted;
             }
-        }
-    }
-
-    /// A quota that hints say is used up is as good as a refusal, where nothing better is known.
-    fn look_at_hints(&mut self, now: Moment) {
-        let exhausted = self.hints.exhausted(now);
-        let was = std::mem::replace(&mut self.exhausted, exhausted.is_some());
-        let Some(left) = exhausted.filter(|_| !was) else {
-            return;
-        };
-        let stops = match self.mode {
-            Mode::Seek { target, .. } => target.is_none() || !self.states_window(),
-            Mode::Feel => true,
-            Mode::Hold | Mode::Explore { .. } => false,
-        };
-        if stops {
-            let rate = self.rate.min(self.feel.average(2.0 * left.as_secs_f64(), now));
-            self.feel.tripped(rate, false, now);
-            self.feel.opened(Duration::ZERO, now);
-            self.turn(Mode::Feel, self.feel.rate(now), PaceReason::Hinted, now);
-        }
-    }
-
-    /// Whether hints state a limit per window, and which is known: then it is also known what comes free while answers
-    /// are under way, which the latest of them does not say.
-    fn states_window(&self) -> bool {
-        self.hints.trusted() == Some(true)
-            && self.estimate.as_ref().is_some_and(|e| {
-                let window = matches!(
-                    e.limiter,
-                    Kind::FixedWindow { .. }
-                        | Kind::OnDemandWindow { .. }
-                        | Kind::SlidingLog { .. }
-                );
-                // Who states quotas of less than a second?
-                window && e.source == EstimateSource::Hints && e.limiter.window() >= STATED_LEAST
-            })
-    }
-
-    /// How fast a rate rises that may still be far below the limit.
-    fn first_growth(&self) -> f64 {
-        let far = self.hints.untouched() || self.states_window();
-        let told = self
-            .hints
-            .age_s()
-            .filter(|_| far)
-            .map(|age| (FRESH / age.max(1e-6)).min(HINTED_GROWTH));
-        told.map_or(FIRST_GROWTH, |growth| growth.max(FIRST_GROWTH))
-    }
-
-    fn climb(&mut self, growth: f64, dt: f64, now: Moment) {
-        // Above what hints allow there is nothing to find out.
-        let top = self.ceiling.min(match self.mode {
-            Mode::Seek { target: Some(target), .. } if self.states_window() => {
-                target.max(self.rate)
-            }
-            _ => self.hints.rate_max().max(self.rate),
-        });
-        let risen = (self.rate * (growth * dt).exp()).min(top);
-        if risen != self.rate {
-            self.rate = risen;
-            self.reason = PaceReason::Admitted;
-            self.changed_at = now;
         }
     }
 

@@ -9,7 +9,7 @@ mod others;
 mod windows;
 
 pub(super) use others::{Missing, bucket, concurrent, spaced};
-pub(super) use windows::{OnDemand, counted, counter, fixed, on_demand, sliding, window_begin};
+pub(super) use windows::{Counted, OnDemand, counter, fixed, on_demand, sliding, window_begin};
 
 use super::record::{Excerpt, Trip};
 use super::track::Reader;

@@ -2,7 +2,7 @@
 
 use super::super::curve::{Point, TOLERANCE_S};
 use super::super::record::{Excerpt, Trip};
-use super::super::track::Reader;
+use super::super::track::{Reader, Track};
 use super::{Bounds, Latency, OnTheWay, Steady, blur, edge_blur, rate_at};
 
 /// At most so many in any half-open interval of `window` seconds.
@@ -10,14 +10,14 @@ pub(in crate::infer) fn sliding(record: &Excerpt, latency: &Latency, window: f64
     let mut bounds = Bounds::new(record);
     let (mut behind, mut ahead) = (record.sends.reader(), record.sends.reader());
     let mut here = record.sends.reader();
-    let mut late = OnTheWay::of(record);
+    let (mut late, mut late_ahead) = (OnTheWay::of(record), OnTheWay::of(record));
     let mut previous = record.sends.start();
     for p in record.sends.points() {
         // Only the end of a stretch is sure to have found so much used.
         let admissions = if p.t - previous > window { 4.0 } else { 1.0 };
         // Who is still on the way is not sure to have been counted.
         let before = p.n - behind.at(p.t - window) - late.at(p.t);
-        let after = ahead.at(p.t + window) - p.n - late.at(p.t + window);
+        let after = ahead.at(p.t + window) - p.n - late_ahead.at(p.t + window);
         if record.settled {
             let blur = edge_blur(rate_at(&mut behind, p.t - window, latency), latency);
             bounds.used_about(before, blur, admissions);
@@ -223,22 +223,34 @@ pub(in crate::infer) fn on_demand(
     bounds
 }
 
-/// What a sliding counter has counted by `t`: this window's, and of the one before the share that an
-/// interval of one window still covers. `now` and `edge` read the curve of admissions.
-pub(in crate::infer) fn counted(
-    now: &mut Reader<'_>,
-    edge: &mut Reader<'_>,
-    t: f64,
+/// What a sliding counter has counted: this window's, and of the one before the share that an interval of one window
+/// still covers.
+pub(in crate::infer) struct Counted<'a> {
     window: f64,
     phase: f64,
-) -> f64 {
-    let begin = window_begin(t, window, phase);
-    let at_begin = edge.at(begin);
-    let previous = at_begin - edge.at(begin - window);
-    now.at(t) - at_begin + previous * (1.0 - (t - begin) / window).clamp(0.0, 1.0)
+    now: Reader<'a>,
+    begin: Reader<'a>,
+    before: Reader<'a>,
 }
 
-/// At most so many by the count of [`counted`]; one of its windows begins at `phase` seconds.
+impl<'a> Counted<'a> {
+    /// One of its windows begins at `phase` seconds.
+    pub(in crate::infer) fn of(admitted: &'a Track, window: f64, phase: f64) -> Self {
+        let [now, begin, before] = [admitted.reader(), admitted.reader(), admitted.reader()];
+        Self { window, phase, now, begin, before }
+    }
+
+    /// By `t`.
+    pub(in crate::infer) fn at(&mut self, t: f64) -> f64 {
+        let begin = window_begin(t, self.window, self.phase);
+        let at_begin = self.begin.at(begin);
+        let previous = at_begin - self.before.at(begin - self.window);
+        let covered = (1.0 - (t - begin) / self.window).clamp(0.0, 1.0);
+        self.now.at(t) - at_begin + previous * covered
+    }
+}
+
+/// At most so many by what is [`Counted`]; one of its windows begins at `phase` seconds.
 pub(in crate::infer) fn counter(
     record: &Excerpt,
     latency: &Latency,
@@ -246,8 +258,8 @@ pub(in crate::infer) fn counter(
     phase: f64,
 ) -> Bounds {
     let mut bounds = Bounds::new(record);
-    let (mut now, mut edge) = (record.sends.reader(), record.sends.reader());
-    let mut count = |t: f64| counted(&mut now, &mut edge, t, window, phase);
+    let mut counted = Counted::of(&record.sends, window, phase);
+    let mut count = |t: f64| counted.at(t);
     let mut late = OnTheWay::of(record);
     let Some(mut previous) = record.sends.points().first().copied() else { return bounds };
     for p in record.sends.points() {

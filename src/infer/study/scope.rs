@@ -62,8 +62,8 @@ pub(super) fn readings(parties: &[Identity], pairs: &[PairFinding]) -> Vec<Vec<u
     readings
 }
 
-/// For each other party whether it shares the limit of the first.
-fn decided(pairs: &[PairFinding]) -> Vec<Option<bool>> {
+/// For each other party whether it shares the limit of the first; `None`: not decided.
+pub(super) fn decided(pairs: &[PairFinding]) -> Vec<Option<bool>> {
     let shared = pairs.iter().map(|pair| match pair.shared {
         Finding::Known { value, .. } => Some(value),
         Finding::Unknown { .. } => None,

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use crate::infer::families::window_begin;
 use crate::model::Kind;
 
 /// The state of one limiter, told of everything that counts, in order.
@@ -37,7 +38,7 @@ impl Usage {
                 (self.times.len() - old) as f64
             }
             Kind::FixedWindow { window, phase, .. } => {
-                self.counted(begin(t, window.as_secs_f64(), phase.as_secs_f64()))
+                self.counted(window_begin(t, window.as_secs_f64(), phase.as_secs_f64()))
             }
             Kind::OnDemandWindow { window, .. } => {
                 let latest = self.counts.back().filter(|(at, _)| t < at + window.as_secs_f64());
@@ -45,7 +46,7 @@ impl Usage {
             }
             Kind::SlidingCounter { window, phase, .. } => {
                 let (window, phase) = (window.as_secs_f64(), phase.as_secs_f64());
-                let from = begin(t, window, phase);
+                let from = window_begin(t, window, phase);
                 let share = 1.0 - (t - from) / window;
                 self.counted(from) + self.counted(from - window) * share
             }
@@ -71,7 +72,7 @@ impl Usage {
             }
             Kind::FixedWindow { window, phase, .. }
             | Kind::SlidingCounter { window, phase, .. } => {
-                self.enter(begin(t, window.as_secs_f64(), phase.as_secs_f64()));
+                self.enter(window_begin(t, window.as_secs_f64(), phase.as_secs_f64()));
             }
             Kind::OnDemandWindow { window, .. } => {
                 let latest = self.counts.back().filter(|(at, _)| t < at + window.as_secs_f64());
@@ -103,10 +104,6 @@ impl Usage {
             self.counts.pop_front();
         }
     }
-}
-
-fn begin(t: f64, window: f64, phase: f64) -> f64 {
-    phase + ((t - phase) / window).floor() * window
 }
 
 #[cfg(test)]

@@ -123,6 +123,10 @@ impl Adaptive {
         let Some(estimate) = &self.estimate else {
             return false;
         };
+        if self.states_window() && !open {
+            // The limit is stated, and hints that lie are found out: a refusal says how close to it is too close.
+            return false;
+        }
         if self.crowd.most().is_some() {
             return true;
         }

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::infer::Decision;
+use crate::infer::families::Latency;
 use crate::limiter::{Layer, Layers, LimiterSettings, Ruling};
 use crate::model::{Factor, Identity, Moment, Scope};
 
