@@ -88,11 +88,28 @@ impl Fit<'_> {
         self.windows(&mut members);
         self.aligned(&mut members);
         self.as_long_as_held(&mut members);
+        members.iter_mut().for_each(|m| m.weight += self.ln_silences(&m.kind));
         if let Some(inherited) = &self.inherited {
             let heirs = members.iter_mut().filter(|m| alike(&m.kind, inherited));
             heirs.for_each(|m| m.weight += INHERITED);
         }
         Some(members)
+    }
+
+    /// Whoever was refused after a silence that is longer than what a limiter remembers was not refused by it.
+    fn ln_silences(&self, kind: &Kind) -> f64 {
+        const IMPOSSIBLE: f64 = -12.0;
+        const LONGER: f64 = 1.2;
+        let remembers = match kind {
+            Kind::FixedWindow { window, .. }
+            | Kind::OnDemandWindow { window, .. }
+            | Kind::SlidingLog { window, .. } => window.as_secs_f64(),
+            Kind::SlidingCounter { window, .. } => 2.0 * window.as_secs_f64(),
+            _ => return 0.0,
+        };
+        let least = LONGER * remembers + self.latency.jitter_max;
+        let silences = self.record.trips.iter().filter(|trip| trip.gap > least).count();
+        IMPOSSIBLE * silences as f64
     }
 
     /// A log over as long as the server holds a request is a limit of those that it holds: that both are equally long

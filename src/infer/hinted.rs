@@ -32,7 +32,11 @@ const REFUSED_BLUR: f64 = 0.3;
 /// A refusal so soon after the end of a window may be of that window: in seconds, and as the share of the limit that is
 /// sent meanwhile.
 const EDGE_S: f64 = 0.01;
+/// Two clocks measure a window to within this, in seconds.
+const CLOCKS_S: f64 = 0.001;
 const EDGE: f64 = 0.1;
+/// Where one request less is hardly missed.
+const MANY: f64 = 50.0;
 /// A refusal with less than this share of the limit used contradicts what hints say of it.
 const FULL: f64 = 0.85;
 
@@ -40,7 +44,32 @@ const FULL: f64 = 0.85;
 #[derive(Clone, Copy)]
 struct Prediction {
     used: f64,
+    /// How far off that may be, for what a member stands for beside itself.
+    give: f64,
     reset: f64,
+}
+
+impl Prediction {
+    const fn exactly(used: f64, reset: f64) -> Self {
+        Self { used, give: 0.0, reset }
+    }
+
+    /// That of a member that stands for all between two others.
+    fn between(self, other: Self) -> Self {
+        Self {
+            used: (self.used + other.used) / 2.0,
+            give: (self.used - other.used).abs() / 2.0,
+            reset: (self.reset + other.reset) / 2.0,
+        }
+    }
+}
+
+/// What is said by a member that stands for all between two others.
+fn between(
+    mut one: impl FnMut(&Note) -> Prediction,
+    mut other: impl FnMut(&Note) -> Prediction,
+) -> impl FnMut(&Note) -> Prediction {
+    move |note| one(note).between(other(note))
 }
 
 /// Says what is used at each of some notes, in order of time.
@@ -67,17 +96,21 @@ pub(super) struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     /// `None`: there are too few.
     pub(super) fn of(record: &'a Excerpt, latency: &Latency) -> Option<Self> {
-        let limit = record.notes.last()?.limit;
-        let same: Vec<&Note> = record.notes.iter().rev().take_while(|n| n.limit == limit).collect();
+        let stated = record.notes.last()?.limit;
+        let same: Vec<&Note> =
+            record.notes.iter().rev().take_while(|n| n.limit == stated).collect();
         if same.len() < LEAST {
             return None;
         }
+        let unit = unit(stated, &same);
+        let limit = stated / unit;
         let since = same.last()?.t;
         let every = same.len().div_ceil(LOOKED_AT);
         let (mut now, mut before) = (record.sends.reader(), record.sends.reader());
         let blurred = |note: &&Note| {
             let rate = (now.at(note.t) - before.at(note.t - 0.5)) / 0.5;
-            Looked { note: **note, blur: 0.6 + rate * latency.jitter * 2.0, rate }
+            let note = Note { limit, used: note.used / unit, ..**note };
+            Looked { note, blur: 0.6 + rate * latency.jitter * 2.0, rate }
         };
         let mut looked_at: Vec<&Note> = same.into_iter().step_by(every).collect();
         looked_at.reverse();
@@ -143,43 +176,58 @@ impl<'a> Evidence<'a> {
     }
 
     fn one(&self, note: &Note, blur: f64, predicted: Prediction) -> f64 {
-        let z = (note.used - predicted.used) / blur;
-        let used =
-            (1.0 - ODD_USED) * (-z * z / 2.0).exp() / blur / 2.5 + ODD_USED / self.limit.max(1.0);
+        let z = ((note.used - predicted.used).abs() - predicted.give).max(0.0) / blur;
+        // Anywhere within what is given, and about its ends as far as is blurred.
+        let wide = 2.5 * blur + 2.0 * predicted.give;
+        let used = (1.0 - ODD_USED) * (-z * z / 2.0).exp() / wide + ODD_USED / self.limit.max(1.0);
         used.ln() + note.reset.map_or(0.0, |reset| ln_reset(reset, predicted.reset))
     }
 
     fn windows(&self, latency: &Latency, members: &mut Vec<Member>) {
         let limit = self.limit as u64;
+        // Whoever came a window before may be inside still, or not any more.
+        let edge = latency.jitter * 2.0 + CLOCKS_S;
         let mut add = |kind: Kind, spread: f64, weight: f64| {
-            let rate = lasting(&kind, self.limit, latency);
+            // A sliding counter says the same in even traffic as a log, to within a request, and admits one less.
+            let safe = match kind {
+                Kind::SlidingLog { .. } if self.limit >= MANY => self.limit - 1.0,
+                _ => self.limit,
+            };
+            let rate = lasting(&kind, safe, latency);
             members.push(Member { kind, rate, spread: rate * spread, weight });
         };
         for candidate in window_candidates() {
             let log = |window| Kind::SlidingLog { limit, window };
-            self.anywhere(candidate, |window| self.sliding(window), log, &mut add);
+            let sliding = |window| self.sliding(window);
+            self.anywhere(candidate, edge, sliding, log, &mut add);
             let fixed = |window, phase| Kind::FixedWindow { limit, window, phase };
             self.phased(candidate, |window, phase| self.fixed(window, phase), fixed, &mut add);
             if candidate.0 < COUNTED_LEAST {
                 continue;
             }
             let on_demand = |window| Kind::OnDemandWindow { limit, window };
-            self.anywhere(candidate, |window| self.on_demand(window), on_demand, &mut add);
+            let demanded = |window| self.on_demand(window);
+            self.anywhere(candidate, edge, demanded, on_demand, &mut add);
             let counter = |window, phase| Kind::SlidingCounter { limit, window, phase };
             self.phased(candidate, |window, phase| self.counter(window, phase), counter, &mut add);
         }
     }
 
-    /// Limiters whose windows have no phase; tells `add` each, how far it is from the next, and its weight.
+    /// Limiters whose windows have no phase, and end within `edge` seconds of when they should; tells `add` each, how far
+    /// it is from the next, and its weight.
     fn anywhere<P: FnMut(&Note) -> Prediction>(
         &self,
         (window, share, step): (f64, f64, f64),
+        edge: f64,
         predictor: impl Fn(f64) -> P,
         kind: impl Fn(Duration) -> Kind,
         mut add: impl FnMut(Kind, f64, f64),
     ) {
         let levels: &[u32] = if step > 0.0 { &[1, 8, 8] } else { &[1] };
-        let weigh = |x: f64, _: f64| grid::Weighed(self.weigh(|| predictor(x.exp())));
+        let weigh = |x: f64, width: f64| {
+            let end = |off: f64| (x + off * width / 2.0).exp() + off * edge.min(x.exp() / 4.0);
+            grid::Weighed(self.weigh(|| between(predictor(end(-1.0)), predictor(end(1.0)))))
+        };
         for cell in grid::refine(window.ln(), step, levels, 3, weigh) {
             let Ok(window) = Duration::try_from_secs_f64(cell.at.exp()) else { continue };
             add(kind(window), cell.width / 3.5, share + cell.share + cell.found.0);
@@ -210,7 +258,10 @@ impl<'a> Evidence<'a> {
     fn buckets(&self, latency: &Latency, members: &mut Vec<Member>) {
         let range = 1e4_f64.ln();
         let middle = self.limit.max(1.0).ln();
-        let weigh = |x: f64, _: f64| grid::Weighed(self.weigh(|| self.bucket(x.exp())));
+        let weigh = |x: f64, width: f64| {
+            let end = |off: f64| self.bucket((x + off * width / 2.0).exp());
+            grid::Weighed(self.weigh(|| between(end(-1.0), end(1.0))))
+        };
         for cell in grid::refine(middle, range, &[160, 6, 6], 8, weigh) {
             let rate = cell.at.exp();
             let Some(refill) = Rate::from_per_second(rate) else { continue };
@@ -226,7 +277,7 @@ impl<'a> Evidence<'a> {
 
     fn sliding(&self, window: f64) -> impl FnMut(&Note) -> Prediction + use<'a> {
         let (mut now, mut behind) = (self.record.sends.reader(), self.record.sends.reader());
-        move |note| Prediction { used: now.at(note.t) - behind.at(note.t - window), reset: window }
+        move |note| Prediction::exactly(now.at(note.t) - behind.at(note.t - window), window)
     }
 
     fn fixed(&self, window: f64, phase: f64) -> impl FnMut(&Note) -> Prediction + use<'a> {
@@ -235,7 +286,7 @@ impl<'a> Evidence<'a> {
         move |note| {
             let begin = families::window_begin(note.t, window, phase);
             let used = now.at(note.t) - behind.at(begin);
-            Prediction { used, reset: begin + window - note.t }
+            Prediction::exactly(used, begin + window - note.t)
         }
     }
 
@@ -244,7 +295,7 @@ impl<'a> Evidence<'a> {
         move |note| {
             let used = counted.at(note.t).ceil();
             let end = families::window_begin(note.t, window, phase) + window;
-            Prediction { used, reset: end - note.t }
+            Prediction::exactly(used, end - note.t)
         }
     }
 
@@ -267,7 +318,7 @@ impl<'a> Evidence<'a> {
                 from = Some(to);
             }
             let (used, end) = windows.used(note.t, n);
-            Prediction { used, reset: end - note.t }
+            Prediction::exactly(used, end - note.t)
         }
     }
 
@@ -277,12 +328,12 @@ impl<'a> Evidence<'a> {
         let mut ahead = points.iter().peekable();
         let mut here = self.record.sends.reader();
         move |note| {
-            let Some(missing) = &mut missing else { return Prediction { used: 0.0, reset: 0.0 } };
+            let Some(missing) = &mut missing else { return Prediction::exactly(0.0, 0.0) };
             while let Some(p) = ahead.next_if(|p| p.t <= note.t) {
                 missing.advance(*p);
             }
             let tokens = missing.advance(Point { t: note.t, n: here.at(note.t) });
-            Prediction { used: tokens.ceil(), reset: tokens / rate }
+            Prediction::exactly(tokens.ceil(), tokens / rate)
         }
     }
 
@@ -323,15 +374,64 @@ impl<'a> Evidence<'a> {
     }
 }
 
+/// How much of what is stated a request uses: quotas are counted in points, too, and hints may be several times what is
+/// true.
+fn unit(limit: f64, notes: &[&Note]) -> f64 {
+    const DIFFERENT: usize = 5;
+    let divisor = |mut a: u64, mut b: u64| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let mut used: Vec<u64> = notes.iter().map(|note| note.used as u64).collect();
+    let unit = used.iter().fold(limit as u64, |unit, used| divisor(unit, *used)).max(1);
+    used.sort_unstable();
+    used.dedup();
+    if used.len() < DIFFERENT { 1.0 } else { unit as f64 }
+}
+
 /// How likely a stated reset is, if a member predicts another. Whole seconds are rounded up.
 fn ln_reset(stated: f64, predicted: f64) -> f64 {
     let off = stated - predicted;
     let whole = stated.fract() == 0.0;
     let blur = 0.003 + 0.02 * predicted;
-    let likely = if whole && (-blur..=1.0 + blur).contains(&off) {
-        1.0
-    } else {
-        (-(off / blur).powi(2) / 2.0).exp() / blur / 2.5
-    };
+    let normal = |off: f64| (-(off / blur).powi(2) / 2.0).exp();
+    // A whole number may stand for anything in a second before it.
+    let likely =
+        if whole { normal((off - 1.0).max(-off).max(0.0)) } else { normal(off) / blur / 2.5 };
     ((1.0 - ODD_RESET) * likely + ODD_RESET / 60.0).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notes(limit: f64, used: &[u64]) -> Vec<Note> {
+        let note =
+            |(i, used): (usize, &u64)| Note { t: i as f64, limit, used: *used as f64, reset: None };
+        used.iter().enumerate().map(note).collect()
+    }
+
+    #[test]
+    fn a_request_that_uses_ten_points_uses_one_of_a_tenth_as_many() {
+        let unit = |limit, used: &[u64]| {
+            super::unit(limit, &notes(limit, used).iter().collect::<Vec<_>>())
+        };
+        assert_eq!(unit(1_000.0, &[10, 20, 30, 50, 90, 100]), 10.0);
+        assert_eq!(unit(1_000.0, &[10, 20, 30, 55, 90, 100]), 5.0);
+        assert_eq!(unit(100.0, &[1, 2, 3, 5, 9, 10]), 1.0);
+        // The same all the time may be chance.
+        assert_eq!(unit(100.0, &[90, 100, 90, 100, 90, 100]), 1.0);
+    }
+
+    #[test]
+    fn whole_seconds_stand_for_any_time_in_them_and_are_never_better_than_that() {
+        let best = ln_reset(1.0, 0.4);
+        for predicted in [0.01, 0.5, 1.0, 1.02, 1.2, 3.0] {
+            assert!(ln_reset(1.0, predicted) <= best + 1e-9, "{predicted}");
+        }
+        assert!(ln_reset(1.0, 1.2) < best - 1.0);
+        assert!(ln_reset(0.4, 0.4) > best, "decimals tell more");
+    }
 }

@@ -13,6 +13,9 @@ const REACH_S: f64 = 310.0;
 /// Hints that leave the rate open by more than this are no better than refusals.
 const KNOWN: f64 = 1.05;
 
+/// An estimate whose ends are so much closer (as a logarithm) than those of another says more.
+const CLOSER: f64 = 0.7;
+
 /// A fit to be computed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
@@ -76,8 +79,11 @@ impl Job {
             let narrower = believed.rate.spread() < estimate.rate.spread()
                 && (estimate.rate.spread() > KNOWN || moved);
             let settled = believed.rate.spread() < KNOWN && moved && !self.tripped;
+            // Of two that say as much, the former: or the rate would follow itself.
+            let closer = estimate.rate.spread().ln() < CLOSER * believed.rate.spread().ln();
+            let as_good = !self.tripped && !moved && !closer;
             believed.source == source
-                && (narrower || settled)
+                && (narrower || settled || as_good)
                 && evidence.is_explained_by(&believed.limiter)
         });
         if better.is_some() {

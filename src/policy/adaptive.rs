@@ -42,6 +42,8 @@ const PASSED: f64 = 1.03;
 const LOOK_LEAST_S: f64 = 10.0;
 /// Where requests in flight are limited, slots come so much faster than answers.
 const SPARE: f64 = 1.3;
+/// And no more than so many times as many as there are believed to be may be in flight.
+const TWICE: f64 = 2.0;
 /// How fast it rises where nobody knows better, per second.
 const SLOW: f64 = 0.004;
 /// How fast the rate rises above a limit that has risen, per second.
@@ -250,10 +252,13 @@ impl Adaptive {
             return self.crowd.most();
         }
         let estimate = self.estimate.as_ref().filter(|e| e.confidence > CONFIDENT)?;
-        match estimate.limiter {
-            Kind::Concurrency { limit } => u32::try_from(limit).ok(),
-            _ => None,
-        }
+        let Kind::Concurrency { limit } = estimate.limiter else { return None };
+        // While it is looked for, as many as there may be: with fewer, nobody is ever refused.
+        let share = match self.mode {
+            Mode::Seek { .. } => (estimate.rate.high / estimate.rate.value).min(TWICE),
+            _ => 1.0,
+        };
+        u32::try_from((limit as f64 * share).round() as u64).ok()
     }
 
     /// A request goes out: of an adaptive stream, or of another that shares the limit.

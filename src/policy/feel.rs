@@ -1,57 +1,51 @@
-//! A rate by feel: where no estimate explains the refusals, the rate hovers about the place of the latest.
+//! A rate by feel: where no estimate explains the refusals, they come as often as is worth it.
 //!
-//! It comes back fast to just below that place, stays there for long, and passes it slower than it came
-//! (the curve of TCP CUBIC). How long it stays follows from what a refusal costs.
+//! Each refusal lowers the rate by a little, and the time without one raises it so slowly that this is undone when the next
+//! one may come: a stochastic approximation (Robbins and Monro, 1951) of the rate at which a wanted share is
+//! refused, whether that is a wall or a chance that grows. How long that takes follows from what a refusal costs.
 
 use std::time::Duration;
 
 use crate::model::Moment;
 
-/// The share of the wall at which the rate begins again after a refusal, and of that for each refusal that came on the
-/// way back.
-const CUT: f64 = 0.8;
-const CUT_AGAIN: f64 = 0.5;
-const CUT_LEAST: f64 = 0.02;
-/// The rate is back at this share of the wall in so many seconds, twice as many for each refusal of a row, at most so many.
-const NEAR: f64 = 0.96;
+/// By how much a refusal lowers the rate, as a logarithm.
+const CUT: f64 = 0.03;
+/// One that comes sooner than such a share of the usual time lowers it by twice as much, the next by twice that; at most
+/// so much.
+const SOON: f64 = 0.1;
+const CUT_MAX: f64 = 0.5;
+/// Below such a share of where the latest refusal came, the way back takes this long.
+const NEAR: f64 = 0.9;
 const BACK_S: f64 = 8.0;
 const BACK_MAX_S: f64 = 120.0;
-/// And stays just under this one.
-const TOP: f64 = 0.99;
-/// It passes the wall, and goes on, by so much of it in as long as it stayed.
-const SLOPE: f64 = 0.1;
+/// When the usual time has passed without one, the rate rises faster and faster.
+const LATE: f64 = 4.0;
+const LATE_MOST: f64 = 10.0;
+/// What was admitted on average over so many seconds may be sent again, unless refusals say otherwise.
+const SUSTAINED_S: f64 = 120.0;
 /// A refusal is worth so many requests, and its pause so many times its length.
-const REQUESTS_PER_REFUSAL: f64 = 600.0;
+const REQUESTS_PER_REFUSAL: f64 = 800.0;
 const TIMES_PAUSE: f64 = 50.0;
 /// From here on a pause is long.
 const DEAR: Duration = Duration::from_secs(10);
-const SPAN_S: (f64, f64) = (20.0, 3_600.0);
-/// A refusal below this share of the wall came on the way back.
-const WAY: f64 = 0.9;
-/// It lowers the wall to no less than so much of it: what was sent before may have brought it on.
-const STEP_DOWN: f64 = 0.8;
-/// One that comes sooner than so many pauses after the last lowers the wall by so much more, the next by twice as much.
-const SOON: f64 = 10.0;
-const FALL: f64 = 0.025;
-const FALL_MAX: f64 = 0.25;
+const SPAN_S: (f64, f64) = (5.0, 3_600.0);
 /// How long what was admitted is remembered, in slices.
 const SLICE_S: u64 = 2;
 const SLICE_NS: u64 = SLICE_S * 1_000_000_000;
 const SLICES: usize = 60;
 
-/// The place of the wall, and the way back to it.
+/// Where the rate is, and how it goes on from there.
 #[derive(Clone, Debug)]
 pub(super) struct Feel {
-    /// The rate at which the latest refusal came.
+    /// The rate at which the latest refusal came, as far as it may be sustained, and the one that came of it, per second.
     wall: f64,
-    /// Where the way back began, as a share of the wall, when, and how long it takes.
-    from: f64,
+    base: f64,
+    /// When traffic flowed again.
     began_at: Moment,
-    back_s: f64,
-    /// Refusals that came on the way back, one after the other.
+    /// What the latest refusal lowered the rate by, as a logarithm.
+    cut: f64,
+    /// Refusals that came soon, one after the other.
     row: u32,
-    /// Refusals that came soon after a pause, one after the other.
-    soon: i32,
     /// Refused requests of the present epoch, and what an epoch costs: refused requests, and seconds.
     refused: u32,
     cost: f64,
@@ -65,11 +59,10 @@ impl Default for Feel {
     fn default() -> Self {
         Self {
             wall: 0.0,
-            from: CUT,
+            base: 0.0,
             began_at: Moment::ZERO,
-            back_s: BACK_S,
+            cut: CUT,
             row: 0,
-            soon: 0,
             refused: 0,
             cost: 1.0,
             pause: Duration::ZERO,
@@ -110,22 +103,14 @@ impl Feel {
         sum / ((slices - 1) as f64 * SLICE_S as f64 + present)
     }
 
-    /// A refusal at this rate; `felt`: it is the one of this time.
+    /// A refusal at this rate; `felt`: it is one of this mode.
     pub(super) fn tripped(&mut self, rate: f64, felt: bool, now: Moment) {
-        let on_the_way = rate < WAY * self.wall;
-        self.row = if on_the_way { self.row + 1 } else { 0 };
-        // One that comes soon, as pauses go, says that this rate is too high for what a pause gives back.
-        let soon = felt && !on_the_way && now.since(self.began_at) < self.pause.mul_f64(SOON);
-        self.soon = if soon { self.soon + 1 } else { 0 };
-        let fall = if soon { FALL * 2.0_f64.powi(self.soon.min(4)) } else { 0.0 };
-        self.wall = (rate * (1.0 - fall.min(FALL_MAX))).max(if on_the_way {
-            STEP_DOWN * self.wall
-        } else {
-            0.0
-        });
-        let again = i32::try_from(self.row).unwrap_or(i32::MAX);
-        self.from = (CUT * CUT_AGAIN.powi(again)).max(CUT_LEAST);
-        self.back_s = (BACK_S * 2.0_f64.powi(again)).min(BACK_MAX_S);
+        let soon = felt && now.since(self.began_at).as_secs_f64() < SOON * self.span();
+        self.row = if soon { self.row.saturating_add(1) } else { 0 };
+        let twice = 2.0_f64.powi(i32::try_from(self.row).unwrap_or(i32::MAX));
+        self.cut = (CUT * twice).min(CUT_MAX);
+        self.wall = rate.max(self.average(SUSTAINED_S, now));
+        self.base = self.wall * (-self.cut).exp();
     }
 
     /// Traffic flows again after a pause.
@@ -135,19 +120,22 @@ impl Feel {
         (self.refused, self.began_at) = (0, now);
     }
 
+    /// How long it usually is from one refusal to the next, in seconds: as long as one is worth.
+    fn span(&self) -> f64 {
+        (REQUESTS_PER_REFUSAL * self.cost / self.base.max(1e-3))
+            .max(TIMES_PAUSE * self.pause.as_secs_f64())
+            .clamp(SPAN_S.0, SPAN_S.1)
+    }
+
     /// The rate at this time.
     pub(super) fn rate(&self, now: Moment) -> f64 {
         let t = now.since(self.began_at).as_secs_f64();
-        if t < self.back_s {
-            let (low, high) = (self.from.ln(), NEAR.ln());
-            return self.wall * (low + (high - low) * t / self.back_s).exp();
-        }
-        let span = (REQUESTS_PER_REFUSAL * self.cost / self.wall.max(1e-3))
-            .max(TIMES_PAUSE * self.pause.as_secs_f64())
-            .clamp(SPAN_S.0, SPAN_S.1);
-        let x = (t - self.back_s) / span - 1.0;
-        let slope = if x < 0.0 { TOP - NEAR } else { SLOPE };
-        self.wall * (TOP + slope * x.powi(3))
+        let spans = t / self.span();
+        let late = LATE * (spans - 1.0).max(0.0).powi(2);
+        let rate = self.base * (self.cut * (spans + late)).min(LATE_MOST).exp();
+        // After several in a row, what was sent before is still counted: back step by step.
+        let back_s = (BACK_S * f64::from(self.row)).min(BACK_MAX_S);
+        if t < back_s { rate * NEAR.powf(f64::from(self.row) * (1.0 - t / back_s)) } else { rate }
     }
 
     /// How long a refusal has had traffic wait lately.
@@ -163,5 +151,72 @@ impl Feel {
     /// Whether a rate is about where the wall is.
     pub(super) fn agrees(&self, rate: f64) -> bool {
         (0.97..=1.03).contains(&(rate / self.wall))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    /// A rate by feel for so many seconds, from a first refusal at `first` per second on. `chance`: that a request at a
+    /// rate is refused. What was sent per second, and the share that was refused.
+    fn felt(first: f64, seconds: f64, pause: f64, chance: impl Fn(f64, f64) -> f64) -> (f64, f64) {
+        let at = |s: f64| Moment::ZERO + Duration::from_secs_f64(s);
+        let mut rng = StdRng::seed_from_u64(5);
+        let mut feel = Feel::default();
+        let (mut t, mut sent, mut refused) = (1_000.0, 0.0, 0.0);
+        let hold = Duration::from_secs_f64(pause);
+        feel.tripped(first, false, at(t));
+        feel.opened(hold, at(t));
+        let end = t + seconds;
+        while t < end {
+            let rate = feel.rate(at(t));
+            t += 1.0 / rate;
+            sent += 1.0;
+            if rng.random::<f64>() >= chance(rate, t - 1_000.0) {
+                feel.admitted(at(t));
+                continue;
+            }
+            refused += 1.0;
+            feel.refused();
+            feel.tripped(rate, true, at(t));
+            t += pause;
+            feel.opened(hold, at(t));
+        }
+        (sent / seconds, refused / sent)
+    }
+
+    #[test]
+    fn a_chance_that_grows_with_the_rate_refuses_as_many_as_is_worth_it() {
+        // At 75/s one in 500; the more the faster.
+        let chance = |rate: f64, _| 0.002 * (rate / 75.0).powi(14);
+        let (sent, share) = felt(110.0, 1_800.0, 0.5, chance);
+        assert!((65.0..78.0).contains(&sent), "{sent} per second");
+        assert!((0.0005..0.002).contains(&share), "{share} of them refused");
+    }
+
+    #[test]
+    fn a_wall_is_kept_to_from_just_below() {
+        let wall = |rate: f64, _| f64::from(u8::from(rate > 100.0));
+        let (sent, share) = felt(103.0, 3_600.0, 0.5, wall);
+        // Half of a cut, and the pauses.
+        assert!(sent > 96.0, "{sent} of 100");
+        assert!(share < 0.002, "{share} of them refused");
+        let (sent, _) = felt(103.0, 36_000.0, 30.0, wall);
+        assert!(sent > 94.0, "{sent} of 100, with pauses that are dear");
+    }
+
+    #[test]
+    fn a_wall_that_falls_is_followed_after_few_refusals_and_one_that_rises_in_time() {
+        let moves = |to: f64| {
+            move |rate: f64, t: f64| f64::from(u8::from(rate > if t < 600.0 { 100.0 } else { to }))
+        };
+        let (sent, share) = felt(103.0, 1_200.0, 0.5, moves(60.0));
+        assert!(sent > 0.94 * 80.0 && share < 0.002, "{sent} of 80, {share} of them refused");
+        let (sent, _) = felt(103.0, 1_200.0, 0.5, moves(200.0));
+        assert!(sent > 0.93 * 150.0, "{sent} of 150");
     }
 }

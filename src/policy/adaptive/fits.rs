@@ -1,7 +1,7 @@
 //! What becomes of the rate when a fit comes back.
 
 use super::{Adaptive, CONFIDENT, Mode, RISE};
-use crate::model::{Estimate, EstimateSource, Interval, Moment, PaceReason};
+use crate::model::{Estimate, EstimateSource, Interval, Kind, Moment, PaceReason};
 
 /// An estimate whose ends are closer than this is known well enough to be held.
 const KNOWN: f64 = 1.012;
@@ -21,6 +21,8 @@ const NEARLY: f64 = 0.8;
 const RESTART: f64 = 0.35;
 /// From so many refusals on, an estimate that leaves much open will not get better: the rate goes by feel.
 const STUBBORN: u32 = 3;
+/// A bucket has been tested by so many.
+const TESTED: u32 = 3;
 /// One whose ends have come so much closer (as a logarithm) is getting better.
 const NARROWED: f64 = 0.7;
 /// Where refusals cost little, it may take so many.
@@ -104,7 +106,7 @@ impl Adaptive {
         let close = estimate.cautious >= rate.value * CLOSE
             && (rate.high < rate.value * OPEN || estimate.throttles >= STUBBORN || hinted);
         let refuted = rate.value < REFUTED * self.feel.average(REMEMBERED_S, now);
-        let open = (rate.spread() > KNOWN && !close) || refuted;
+        let open = (rate.spread() > KNOWN && !close) || refuted || self.is_untested(estimate);
         let narrowed = before.is_some_and(|b| rate.spread().ln() < NARROWED * b.rate.spread().ln());
         if self.is_baffled(open, narrowed || moved.is_some()) {
             self.grope(reason, now);
@@ -115,6 +117,14 @@ impl Adaptive {
         } else if tripped.is_some() || !self.holds_within(rate) {
             self.seek(rate, tripped, reason, now);
         }
+    }
+
+    /// Whether a third refusal, which costs little, would tell if it is a bucket at all: two of them agree with some
+    /// bucket whatever refused them.
+    fn is_untested(&self, estimate: &Estimate) -> bool {
+        let bucket = matches!(estimate.limiter, Kind::TokenBucket { burst: 2.., .. });
+        let refused = estimate.source == EstimateSource::Throttles;
+        bucket && refused && estimate.throttles < TESTED && !self.feel.is_dear()
     }
 
     /// Whether so many refusals, and the estimate that came of them, say that no estimate will do. `news`: it is another
