@@ -1,7 +1,7 @@
 //! The posterior over limiters, from the record of one scope.
 //!
 //! Every family is laid out over a grid of its time constant: a window's length, a bucket's refill. For a
-//! member of the grid the record leaves an interval for the limit ([`Bounds`]), and the prior mass
+//! member of the grid the record leaves an interval for the limit ([`families::Bounds`]), and the prior mass
 //! of that interval is the member's weight: wide where nothing tells, narrow where two refusals agree by
 //! the request, next to nothing where they contradict each other. Round windows are a stated prior.
 
