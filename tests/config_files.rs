@@ -276,3 +276,24 @@ fn a_key_or_table_that_is_there_twice_is_refused_with_its_line() {
     }
     assert!(tried > 40, "{tried}");
 }
+
+#[test]
+fn yaml_with_a_key_that_is_there_twice_is_refused_by_its_name() {
+    let text = "safety:\n  messages_per_hour: 5\ntargets:\n  t:\n    base_url: http://127.0.0.1:1\n    \
+                path: /x\nstreams:\n  s:\n    target: t\n    rate: 1/s\n";
+    assert!(config_support::load_yaml(text).is_ok());
+    let lines: Vec<&str> = text.lines().collect();
+    for (index, line) in lines.iter().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        // After everything that is below it.
+        let ends = |line: &&str| line.len() - line.trim_start().len() <= indent;
+        let below = lines[index + 1..].iter().position(ends).unwrap_or(lines.len() - index - 1);
+        let mut lines = lines.clone();
+        lines.insert(index + 1 + below, line);
+        let problems = config_support::load_yaml(&lines.join("\n")).map(|_| ()).expect_err(line);
+        let said = problems.to_string();
+        let key = line.trim().split(':').next().expect("a key");
+        let named = format!("test.yaml: String(\"{key}\"): duplicated key");
+        assert!(said.starts_with(&named) && said.contains(" line "), "{line}: {said}");
+    }
+}

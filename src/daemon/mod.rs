@@ -34,7 +34,7 @@ pub use self::run::{RunError, run};
 pub(crate) use self::send_loop::{Command, Ending, LoopContext, SendLoop, Signs};
 pub use self::start::{Start, StartError};
 pub(crate) use self::start::{background_runtime, on_own_thread, seed};
-use self::start::{first_commands, keep_state, listen, start_telemetry};
+use self::start::{first_commands, hold_state, keep_state, listen, start_telemetry};
 use self::state_keeper::Keeper;
 pub(crate) use self::telemetry_setup::{build_info, start_logs};
 use crate::clock::Clock;
@@ -116,6 +116,7 @@ impl Daemon {
         observer.set_live(Box::new(surface::FeedSink(feed.clone())));
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let signs = Arc::new(Signs::default());
+        let held = hold_state(&settings.state)?;
         first_commands(&commands, clock, settings.state.file.clone(), outfit).await?;
         let record = Arc::new(Notify::new());
         let context = LoopContext {
@@ -132,7 +133,7 @@ impl Daemon {
             SendLoop::new(context, engine, observer, received)?.run().await
         })?;
         let (quit, quit_asked) = mpsc::channel(1);
-        let keeper = keep_state(&settings.state, &telemetry, &commands, record);
+        let keeper = keep_state(&settings.state, &telemetry, &commands, record, held);
         let shared = Shared {
             clock,
             commands,

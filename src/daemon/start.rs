@@ -1,5 +1,6 @@
 //! What a start is made of: what it needs, what it brings up, and why it may fail.
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,11 +12,12 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::reload::{Loader, Look};
 use super::send_loop::{Command, Outfit};
+use super::state_file::Left;
 use super::state_keeper::Keeper;
 use super::{state_file, state_format, telemetry_setup};
 use crate::clock::{self, Clock};
 use crate::config::{Settings, StateSettings, WebSettings};
-use crate::model::{Memory, Moment};
+use crate::model::{Memory, Moment, SafetyMemory};
 use crate::telemetry::{LogHandle, Observer, Telemetry, TelemetryError};
 use crate::web::{Security, SecurityError};
 
@@ -34,6 +36,14 @@ pub enum StartError {
         /// Where it should be.
         path: PathBuf,
         /// Why not.
+        source: io::Error,
+    },
+    /// The state file is another process's.
+    #[error("state.file: {}: {source}", path.display())]
+    State {
+        /// Where it is.
+        path: PathBuf,
+        /// Why it cannot be kept.
         source: io::Error,
     },
     /// TLS and passwords of the web surface cannot be used.
@@ -99,20 +109,27 @@ pub(super) async fn start_telemetry(
     Ok((telemetry, observer))
 }
 
+/// Makes the state file this process's own, if there is to be one.
+pub(super) fn hold_state(settings: &StateSettings) -> Result<Option<File>, StartError> {
+    let Some(path) = settings.file.clone() else { return Ok(None) };
+    state_file::hold(&path).map_err(|source| StartError::State { path, source })
+}
+
 /// Keeps the state file, if there is to be one.
 pub(super) fn keep_state(
     settings: &StateSettings,
     telemetry: &Telemetry,
     commands: &mpsc::Sender<Command>,
     record: Arc<Notify>,
+    held: Option<File>,
 ) -> Option<Arc<Keeper>> {
-    let keeper = Keeper::new(settings, telemetry)?;
+    let keeper = Keeper::new(settings, telemetry, held)?;
     tokio::spawn(Arc::clone(&keeper).keep(commands.clone(), record, settings.interval));
     Some(keeper)
 }
 
 /// What an earlier run knew, as it is at the moment beside it.
-async fn recall(clock: Clock, file: PathBuf) -> io::Result<(Memory, Moment)> {
+async fn recall(clock: Clock, file: PathBuf) -> io::Result<(Left, Moment)> {
     let reading = tokio::task::spawn_blocking(move || {
         let now = clock.now();
         let unix_ns = clock.wall().unix_nanos(now);
@@ -136,6 +153,16 @@ pub(crate) fn background_runtime() -> io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
+/// What is remembered where nobody knows how much of the caps has been used: that everything is paused. To count from
+/// nothing again is an operator's decision.
+fn paused_for_want_of_counts() -> Memory {
+    tracing::error!(
+        "what was sent under the caps on messages is not known: everything is paused until an operator resumes it"
+    );
+    let safety = SafetyMemory { paused: vec![None], ..SafetyMemory::default() };
+    Memory { safety, ..Memory::default() }
+}
+
 /// What the loop finds in its channel when it starts: what is remembered, and what to run.
 pub(super) async fn first_commands(
     commands: &mpsc::Sender<Command>,
@@ -144,8 +171,13 @@ pub(super) async fn first_commands(
     outfit: Outfit,
 ) -> io::Result<()> {
     if let Some(file) = file {
-        let (recalled, at) = recall(clock, file).await?;
-        let _ = commands.try_send(Command::Recall(recalled, at));
+        let (left, at) = recall(clock, file).await?;
+        let memory = match left {
+            Left::Memory(memory) => memory,
+            Left::Unusable if outfit.plan.is_capped() => paused_for_want_of_counts(),
+            Left::Unusable => Memory::default(),
+        };
+        let _ = commands.try_send(Command::Recall(memory, at));
     }
     let _ = commands.try_send(Command::Apply(Box::new(outfit)));
     Ok(())

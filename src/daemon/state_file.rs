@@ -1,7 +1,7 @@
 //! Where the state file lies: read at the start, replaced as a whole whenever it is written, so that
 //! whoever reads it finds the old one or the new one and never half of either.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -12,20 +12,54 @@ use crate::model::Memory;
 /// A file that is longer was not written by this program: a scope takes less than a kilobyte.
 const BYTES_MAX: u64 = 16 << 20;
 
+/// What an earlier run left.
+#[derive(Debug, PartialEq)]
+pub(super) enum Left {
+    /// This, which is nothing where there is no file.
+    Memory(Memory),
+    /// A file that cannot be used.
+    Unusable,
+}
+
+/// Keeps others from the file while this is held, however the process ends: two daemons that count in one file would
+/// each send what its caps leave. `None`: it cannot be locked, which is said, and nothing that is sent depends on.
+///
+/// # Errors
+/// Another process holds it.
+pub(super) fn hold(path: &Path) -> io::Result<Option<File>> {
+    // Not the file itself: that is another one whenever it is written.
+    let beside = beside(path, "lock");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let locked = options.open(&beside).map_err(TryLockError::Error).and_then(|file| {
+        file.try_lock()?;
+        Ok(file)
+    });
+    match locked {
+        Ok(file) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(io::Error::other("another process keeps it")),
+        Err(TryLockError::Error(error)) => {
+            let file = beside.display();
+            tracing::warn!(%file, %error, "nothing keeps other daemons from the state file");
+            Ok(None)
+        }
+    }
+}
+
 /// What the file tells at this time. Whatever is wrong with it is said, and it is put
 /// aside: a daemon that knows nothing is better than none.
-pub(super) fn read(path: &Path, now: Stamp) -> Memory {
+pub(super) fn read(path: &Path, now: Stamp) -> Left {
     let file = path.display();
     let problem = match contents(path) {
         Ok(None) => {
             tracing::info!(%file, "no state file yet: nothing is known of an earlier run");
-            return Memory::default();
+            return Left::Memory(Memory::default());
         }
         Ok(Some(text)) => match state_format::parse(&text, now, boot_id().as_deref()) {
             Ok(memory) => {
                 let (scopes, counts) = (memory.scopes.len(), memory.safety.counts.len());
                 tracing::info!(%file, scopes, counts, "state of an earlier run read");
-                return memory;
+                return Left::Memory(memory);
             }
             Err(problem) => problem,
         },
@@ -42,7 +76,7 @@ pub(super) fn read(path: &Path, now: Stamp) -> Memory {
             "the state file cannot be used, nor be kept aside: nothing is known of an earlier run"
         ),
     }
-    Memory::default()
+    Left::Unusable
 }
 
 /// Which start of the machine this is; the clock since that start means the same to both of its runs.
@@ -123,7 +157,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("state.json");
         fs::create_dir(&path).expect("writable");
-        assert_eq!(read(&path, Stamp::default()), Memory::default());
+        assert_eq!(read(&path, Stamp::default()), Left::Unusable);
         assert!(!path.exists() && beside(&path, "bad").is_dir());
     }
 }

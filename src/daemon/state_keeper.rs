@@ -1,6 +1,7 @@
 //! Writes the state file while the daemon runs: at an interval when something has changed, and at the
 //! exit. It asks the send loop for what is known, and writes on threads of the background.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub(super) struct Keeper {
     boot_id: Option<String>,
     telemetry: Telemetry,
     progress: Mutex<Progress>,
+    /// Keeps other daemons from the file.
+    _held: Option<File>,
 }
 
 #[derive(Default)]
@@ -64,12 +67,17 @@ struct Progress {
 }
 
 impl Keeper {
-    /// A keeper, if there is a file to keep.
-    pub(super) fn new(settings: &StateSettings, telemetry: &Telemetry) -> Option<Arc<Self>> {
+    /// A keeper, if there is a file to keep; `held` as [`state_file::hold`] gave it.
+    pub(super) fn new(
+        settings: &StateSettings,
+        telemetry: &Telemetry,
+        held: Option<File>,
+    ) -> Option<Arc<Self>> {
         let path = settings.file.clone()?;
         let telemetry = telemetry.clone();
         let boot_id = state_file::boot_id();
-        Some(Arc::new(Self { path, boot_id, telemetry, progress: Mutex::default() }))
+        let progress = Mutex::default();
+        Some(Arc::new(Self { path, boot_id, telemetry, progress, _held: held }))
     }
 
     /// Writes at an interval, and when it is asked to, until the send loop has ended. What was asked for is

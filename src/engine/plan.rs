@@ -26,6 +26,15 @@ pub struct Plan {
     pub credentials: Vec<CredentialPlan>,
 }
 
+impl Plan {
+    /// Whether there is a cap on messages, of all streams together or of one.
+    #[must_use]
+    pub fn is_capped(&self) -> bool {
+        let caps = self.streams.iter().map(|stream| &stream.safety.caps);
+        caps.chain([&self.safety.caps]).any(|caps| !caps.is_none())
+    }
+}
+
 /// One stream: target × credential × rate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamPlan {

@@ -113,7 +113,7 @@ labels!(
         Configuration = "configuration",
         /// An operator, by HTTP or by signal.
         Operator = "operator",
-        /// An operator, in an earlier run.
+        /// An operator, in an earlier run; or nobody knows what earlier runs sent under a cap.
         Memory = "memory",
     }
 );

@@ -199,6 +199,16 @@ impl Observer {
                         keeper.breaker_changed(wall, now, *id, domain, *change);
                     }
                 }
+                Event::GateRemoved(id) => {
+                    if let Some(name) = self.names.gates.get(id) {
+                        keeper.gate_removed(wall, now, *id, name);
+                    }
+                }
+                Event::BreakerRemoved(id) => {
+                    if let Some(domain) = self.names.breakers.get(id) {
+                        keeper.breaker_removed(wall, now, *id, domain);
+                    }
+                }
                 _ => {}
             }
         }

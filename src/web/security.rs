@@ -1,7 +1,8 @@
 //! Who may see the surface: TLS and passwords, out of the exporter toolkit's web configuration file.
 //!
 //! The file, and the certificates that it names, are looked at now and then and read again when they
-//! have changed. What cannot be read changes nothing, and is told.
+//! have changed, and stood for one look: what somebody is still writing may be a whole file without the passwords
+//! that follow. What cannot be read changes nothing, and is told; so is one that would leave the surface open.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -45,6 +46,13 @@ pub(super) struct Guard {
     pub(super) files: Vec<PathBuf>,
 }
 
+impl Guard {
+    /// Everybody may see everything.
+    fn is_open(&self) -> bool {
+        self.tls.is_none() && self.users.is_empty()
+    }
+}
+
 /// The security of the surface. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Security {
@@ -56,7 +64,10 @@ pub struct Security {
 #[derive(Debug, Default)]
 struct Now {
     guard: Arc<Guard>,
+    /// The files as they were when they were last read.
     stamps: Vec<Stamp>,
+    /// The same at the latest look.
+    seen: Vec<Stamp>,
     looked: Option<Instant>,
 }
 
@@ -71,7 +82,7 @@ impl Security {
     pub fn load(file: &Path) -> Result<Self, SecurityError> {
         let guard = Arc::new(toolkit::read(file)?);
         let stamps = stamps(&guard.files);
-        let now = Mutex::new(Now { guard, stamps, looked: None });
+        let now = Mutex::new(Now { guard, seen: stamps.clone(), stamps, looked: None });
         let passwords = Passwords::default();
         Ok(Self { file: Some(file.into()), now: Arc::new(now), passwords })
     }
@@ -95,19 +106,38 @@ impl Security {
             return Arc::clone(&now.guard);
         }
         let found = stamps(&now.guard.files);
-        if found != now.stamps {
-            // Also after a failure: it is told once for each change.
-            now.stamps = found;
-            match toolkit::read(file) {
-                Ok(guard) => {
-                    now.stamps = stamps(&guard.files);
-                    now.guard = Arc::new(guard);
-                    tracing::info!(file = %file.display(), "web configuration read again");
-                }
-                Err(error) => tracing::error!(%error, "web configuration: the old one stays"),
-            }
+        let stood = std::mem::replace(&mut now.seen, found.clone()) == found;
+        if stood && found != now.stamps {
+            now.read(file, found);
         }
         Arc::clone(&now.guard)
+    }
+}
+
+impl Now {
+    /// Reads the file anew; `found` are its stamps from before.
+    fn read(&mut self, file: &Path, found: Vec<Stamp>) {
+        // Also after a failure: it is told once for each change.
+        self.stamps = found;
+        let read = toolkit::read(file).and_then(|guard| {
+            // Most likely a write that went wrong; and if not, a restart is little to ask.
+            if guard.is_open() && !self.guard.is_open() {
+                let problem = "neither TLS nor passwords are left; only a restart takes them away";
+                return Err(SecurityError::new(file, problem));
+            }
+            Ok(guard)
+        });
+        match read {
+            Ok(guard) => {
+                if guard.files != self.guard.files {
+                    self.stamps = stamps(&guard.files);
+                    self.seen = self.stamps.clone();
+                }
+                self.guard = Arc::new(guard);
+                tracing::info!(file = %file.display(), "web configuration read again");
+            }
+            Err(error) => tracing::error!(%error, "web configuration: the old one stays"),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll::engine::StreamPlan;
+use plimsoll::engine::{Plan, StreamPlan};
 use plimsoll::limiter::{Kind, Lockout};
 use plimsoll::model::{Rate, Scope, SkipReason, WallOffset};
 use plimsoll::netem::{HintStyle, ServerSettings};
@@ -30,8 +30,8 @@ fn a_day_of_traffic_adds_up() {
 }
 
 /// A day from midnight on with everything that holds traffic back: caps for an hour and for the day, active hours, an
-/// operator's pauses, an API that fails now and then, a state file that is slow and at times cannot be written, and a
-/// wall clock that is stepped.
+/// operator's pauses, an API that fails now and then, a state file that is slow and at times cannot be written, a
+/// wall clock that is stepped, and reloads.
 fn a_day_held_back() -> Scenario {
     let mut scenario = Scenario::a_day();
     // 14 November 2023, 00:00 UTC.
@@ -62,10 +62,26 @@ fn a_day_held_back() -> Scenario {
         pauses: [pause(9.0, 0.5, Some("day")), pause(11.0, 0.25, None)].concat(),
         wall: midnight(0),
         steps: vec![(at(12.2 * HOUR_S), midnight(1)), (at(13.7 * HOUR_S), midnight(0))],
+        // In the night, in an hour whose cap is reached, in a pause of "day", and while the clock is wrong.
+        to_and_fro: [7.9, 9.2, 10.6, 13.1, 14.9].map(|hour| at(hour * HOUR_S)).to_vec(),
         write_time: ms(30),
         write_trouble: 0.01,
     };
+    scenario.reload = Some((at(3.3 * HOUR_S), with_other_figures(&scenario.plan)));
     scenario
+}
+
+/// The same day as somebody else would have planned it: slower by day, under another cap, and with a guest.
+fn with_other_figures(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    let day = &mut plan.streams[0];
+    day.schedule.rate = "4.6/s".parse().expect("a rate");
+    day.safety.caps = CapSettings { per_hour: Some(13_000), ..CapSettings::default() };
+    let mut guest = plan.streams[1].clone();
+    guest.name = "guest".into();
+    guest.safety.caps = CapSettings { in_all: Some(9_000), ..CapSettings::default() };
+    plan.streams.push(guest);
+    plan
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(crate) struct Script {
     /// The wall clock, and when it is stepped to what.
     pub(crate) wall: WallOffset,
     pub(crate) steps: Vec<(Moment, WallOffset)>,
+    /// When a reload is taken back, and made again, in turns.
+    pub(crate) to_and_fro: Vec<Moment>,
     /// How long the state file takes, and how often it cannot be written.
     pub(crate) write_time: Duration,
     pub(crate) write_trouble: f64,
@@ -70,6 +72,7 @@ pub(crate) fn draw(seed: u64, plan: &mut Plan, reload: Option<&mut Plan>, length
         pauses,
         wall: WallOffset::observed(unix_ns, Moment::ZERO),
         steps,
+        to_and_fro: Vec::new(),
         write_time: Duration::from_millis(*[1, 30, 1_500].choose(rng).expect("not empty")),
         write_trouble: if rng.random_bool(0.3) { 0.5 } else { 0.0 },
     }

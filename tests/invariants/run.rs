@@ -35,7 +35,8 @@ struct Run<'a> {
     streams: BTreeMap<StreamId, Arc<StreamInfo>>,
     logins: Vec<(Moment, CredentialId)>,
     stalls: Vec<(Moment, Duration)>,
-    reloaded_at: Option<Moment>,
+    /// When the second plan was applied, the first one again, and so on.
+    reloads: Vec<Moment>,
     drained_at: Option<Moment>,
     file: File,
     /// Whether fits are computed, or found to tell nothing: where no stream is adaptive they move nobody's rate, and
@@ -79,7 +80,7 @@ impl<'a> Run<'a> {
             streams: BTreeMap::new(),
             logins: Vec::new(),
             stalls,
-            reloaded_at: None,
+            reloads: Vec::new(),
             drained_at: None,
             file: File::default(),
             fits: scenario.plan.streams.iter().any(|s| s.mode == Mode::Adaptive)
@@ -137,11 +138,23 @@ impl<'a> Run<'a> {
 
     /// The plan under which an order was given; in the instant of a reload it may have been either.
     fn plan(&self, ordered_at: Moment) -> Option<&'a Plan> {
-        match (self.reloaded_at, &self.scenario.reload) {
-            (Some(at), _) if ordered_at == at => None,
-            (Some(at), Some((_, second))) if ordered_at > at => Some(second),
-            _ => Some(&self.scenario.plan),
+        let before = self.reloads.partition_point(|at| *at < ordered_at);
+        let at_once = self.reloads.get(before).is_some_and(|at| *at == ordered_at);
+        (!at_once).then(|| self.plan_after(before))
+    }
+
+    /// The plan after so many reloads.
+    fn plan_after(&self, reloads: usize) -> &'a Plan {
+        match &self.scenario.reload {
+            Some((_, second)) if reloads % 2 == 1 => second,
+            _ => &self.scenario.plan,
         }
+    }
+
+    fn next_reload(&self) -> Option<Moment> {
+        let first = self.scenario.reload.as_ref()?.0;
+        let later = &self.scenario.script.to_and_fro;
+        std::iter::once(first).chain(later.iter().copied()).nth(self.reloads.len())
     }
 
     /// The state file is written; where it cannot be, it is tried again in a second.
@@ -179,8 +192,7 @@ impl<'a> Run<'a> {
     /// Moves the clock to whatever comes next and feeds it to the engine.
     fn advance(&mut self, wake: Moment) -> Result<(), String> {
         let end = self.end();
-        let reload =
-            self.scenario.reload.as_ref().filter(|_| self.reloaded_at.is_none()).map(|(at, _)| *at);
+        let reload = self.next_reload();
         let login = self.logins.iter().map(|(at, _)| *at).min();
         let world = self.world.next_at();
         let script = &self.scenario.script;
@@ -225,11 +237,9 @@ impl<'a> Run<'a> {
             let answer = self.login();
             self.engine.handle(now, Input::Token { credential, answer });
         }
-        if let Some((at, plan)) = &self.scenario.reload
-            && self.reloaded_at.is_none()
-            && now >= *at
-        {
-            self.reloaded_at = Some(now);
+        if self.next_reload().is_some_and(|at| now >= at) {
+            self.reloads.push(now);
+            let plan = self.plan_after(self.reloads.len());
             self.engine.handle(now, Input::Apply(plan.clone()));
         }
         if now >= end {

@@ -306,52 +306,6 @@ fn two_hundred_kills_overrun_no_cap_and_leave_a_readable_file() {
     });
 }
 
-#[test]
-fn a_full_disk_stops_what_is_capped_before_the_count_is_lost_and_nothing_else() {
-    let world = World::new();
-    let api = Scripted::start(|_, _| Reply::ok());
-    fs::create_dir(world.path().join("full")).expect("writable");
-    let state = STATE.replace("state.json", "full/state.json");
-    let config = sending_to(&api.url)
-        + &state
-        + &stream("capped", "20/s")
-        + "messages_in_all = 100000\n"
-        + &stream("free", "20/s");
-    world.write("plimsoll.toml", &config);
-    // A file system of its own, of four pages, of which something else has taken all but one.
-    let script = format!(
-        "mount -t tmpfs -o size=16k tmpfs full && head -c 14000 /dev/zero > full/other && exec {} run \
-         --config.file plimsoll.toml --log.format json",
-        env!("CARGO_BIN_EXE_plimsoll")
-    );
-    let mut command = std::process::Command::new("unshare");
-    command.args(["--map-root-user", "--mount", "sh", "-c", &script]);
-    if !is_possible() {
-        eprintln!("no user namespaces here: not tested");
-        return;
-    }
-    let mut daemon = world.daemon_by(&mut command);
-    until("failed writes", || {
-        daemon.sum("plimsoll_state_writes_total", &[("result", "failed")]) >= 2.0
-    });
-    until("skips", || skipped(&daemon, "unrecorded") > 20.0);
-    let of = |stream| daemon.sum("plimsoll_slots_sent_total", &[("stream", stream)]);
-    let (capped, free) = (of("capped"), of("free"));
-    // The file vouches for two seconds' worth at once; with no file it vouches for none.
-    assert!(capped <= 40.0, "{capped}");
-    until("the other stream", || of("free") > free + 20.0);
-    assert!(of("capped") <= 40.0);
-    assert!(daemon.line("the state file cannot be written").is_some());
-    daemon.scrape().adds_up();
-    assert_eq!(daemon.process.terminate(Duration::from_secs(5)).code(), Some(0));
-}
-
-/// Whether this machine lets an unprivileged test mount a file system of its own.
-pub(crate) fn is_possible() -> bool {
-    let args = ["--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"];
-    std::process::Command::new("unshare").args(args).status().is_ok_and(|status| status.success())
-}
-
 /// Stops a daemon for a while, and continues it.
 fn stopped_for(length: Duration) {
     let world = World::new();

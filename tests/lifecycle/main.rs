@@ -10,6 +10,7 @@ mod drain;
 mod duplicates;
 mod ending;
 mod envelope;
+mod full;
 mod mounted;
 mod oauth;
 mod payload;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::envelope::is_possible;
+use crate::full;
 use crate::scripted::{Reply, Scripted};
 use crate::world::{Daemon, World, sending_to, stream, until};
 
@@ -109,32 +109,16 @@ fn a_log_that_grows_is_put_aside_and_nothing_of_it_is_lost() {
 fn a_full_disk_costs_lines_and_nothing_else() {
     let world = World::new();
     let api = Scripted::start(|_, _| Reply::ok());
-    fs::create_dir(world.path().join("full")).expect("writable");
     let config = sending_to(&api.url)
         + &LOG.replace("attempts.ndjson", "full/attempts.ndjson")
         + &stream("s", "50/s");
-    world.write("plimsoll.toml", &config);
-    // A file system of its own, of 64 pages, of which something else has taken all but two.
-    let script = format!(
-        "mount -t tmpfs -o size=256k tmpfs full && head -c 253952 /dev/zero > full/other && exec {} run \
-         --config.file plimsoll.toml --log.format json",
-        env!("CARGO_BIN_EXE_plimsoll")
-    );
-    let mut command = Command::new("unshare");
-    command.args(["--map-root-user", "--mount", "sh", "-c", &script]);
-    if !is_possible() {
-        eprintln!("no user namespaces here: not tested");
-        return;
-    }
-    let mut daemon = world.daemon_by(&mut command);
+    // 64 pages, of which something else has taken all but two.
+    let Some(mut daemon) = full::daemon(&world, &config, 256, 253_952) else { return };
     until("lost lines", || counted(&daemon, "failed") >= 5.0);
     assert!(daemon.line("the attempt log cannot be written").is_some());
     let sent = api.count();
     until("traffic all the same", || api.count() > sent + 20);
-    // As the daemon sees it.
-    let root = format!("/proc/{}/root", daemon.process.id());
-    let full =
-        Path::new(&root).join(world.path().strip_prefix("/").expect("absolute")).join("full");
+    let full = full::seen_by(&daemon, &world);
     fs::remove_file(full.join("other")).expect("can be removed");
     let written = counted(&daemon, "written");
     until("lines again", || counted(&daemon, "written") > written + 20.0);

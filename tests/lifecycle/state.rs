@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::scripted::{Reply, Scripted};
-use crate::world::{World, sending_to, stream, until};
+use crate::world::{Daemon, World, sending_to, stream, until};
 
 const STATE: &str = "[policy]\nretry_after_jitter = \"0s\"\n\
                      [state]\nfile = \"state.json\"\ninterval = \"1s\"\n";
@@ -72,6 +72,61 @@ fn a_file_that_cannot_be_used_is_kept_aside_and_said() {
     assert_eq!(kept, "{\"version\": 7}\n");
     until("traffic", || api.count() > 5);
     until("a new one", || world.path().join("state.json").exists());
+}
+
+#[test]
+fn with_a_cap_a_file_that_cannot_be_used_pauses_everything_until_an_operator_resumes_it() {
+    let world = World::new();
+    let api = Scripted::start(|_, _| Reply::ok());
+    world.write("state.json", "{\"version\": 3, \"counts\": [{\"stream\": \"*\", \"in_all\": 4");
+    let capped = stream("s", "20/s") + "messages_in_all = 50\n";
+    let config = sending_to(&api.url) + STATE + &capped;
+    let mut first = world.daemon(&config, &[]);
+    assert!(first.line("is not known: everything is paused").is_some(), "{}", first.process.log());
+    let paused = |daemon: &Daemon| {
+        let reason = [("reason", "paused")];
+        until("slots", || daemon.sum("plimsoll_slots_skipped_total", &reason) > 20.0);
+        assert_eq!(daemon.sum("plimsoll_paused", &[("stream", "*")]), 1.0);
+        assert_eq!(daemon.get("/readyz").status, 200, "it waits for a person, not for a restart");
+    };
+    paused(&first);
+    // A restart does not forget that it does not know.
+    assert_eq!(first.process.terminate(Duration::from_secs(5)).code(), Some(0));
+    let next = world.daemon(&config, &[]);
+    paused(&next);
+    assert_eq!(api.count(), 0);
+    // Where neither signals nor HTTP can reach it, configuration can: paused, and then not.
+    for (paused, reloads) in [(true, 2.0), (false, 3.0)] {
+        world.write("plimsoll.toml", &(format!("[safety]\npaused = {paused}\n") + &config));
+        next.process.signal("HUP");
+        until("the reload", || {
+            next.sum("plimsoll_config_reloads_total", &[("result", "success")]) == reloads
+        });
+    }
+    until("traffic", || api.count() > 5);
+    next.scrape().adds_up();
+}
+
+#[test]
+fn two_daemons_do_not_count_in_one_file() {
+    let world = World::new();
+    let api = Scripted::start(|_, _| Reply::ok());
+    let capped = stream("s", "20/s") + "messages_in_all = 100000\n";
+    let config = sending_to(&api.url) + STATE + &capped;
+    let mut first = world.daemon(&config, &[]);
+    until("traffic", || api.count() > 5);
+    let (code, said) = world.run(&["run", "--config.file", "plimsoll.toml"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("state.json: another process keeps it"), "{said}");
+    let sent = api.count();
+    until("the first goes on", || api.count() > sent + 5);
+    // However it ends, the file is free then.
+    first.process.signal("KILL");
+    let _ = first.process.wait(Duration::from_secs(5));
+    let sent = api.count();
+    let next = world.daemon(&config, &[]);
+    until("traffic", || api.count() > sent + 5);
+    next.scrape().adds_up();
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! What people are told: log lines and live events.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use plimsoll::model::{
     CredentialId, Dialect, Event, GateChange, GateId, Pace, PaceReason, TokenEvent, Verdict,
 };
 use plimsoll::telemetry::LiveSink;
 use serde_json::{Value, json};
+use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::*;
 
@@ -26,8 +28,15 @@ impl Write for Lines {
     }
 }
 
+/// A second subscriber. As long as there is but one, a call site that is first met on a thread which has none, such as
+/// that of another test, is taken to interest nobody, for good.
+static SECOND: LazyLock<tracing::Dispatch> = LazyLock::new(|| {
+    tracing::Dispatch::new(tracing_subscriber::registry().with(dynamic_filter_fn(|_, _| true)))
+});
+
 /// The lines that `events` cause at `level`.
 fn logged(level: tracing::Level, events: &[Event]) -> Vec<Value> {
+    LazyLock::force(&SECOND);
     let lines = Lines::default();
     let sink = lines.clone();
     let subscriber = tracing_subscriber::fmt()

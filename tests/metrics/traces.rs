@@ -8,7 +8,8 @@ use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use plimsoll::model::{
-    Event, GateChange, GateId, MessageId, MessageResult, NamedLimit, StreamId, Verdict,
+    BreakerChange, BreakerId, Event, GateChange, GateId, MessageId, MessageResult, NamedLimit,
+    StreamId, Verdict,
 };
 use plimsoll::telemetry::{Observer, Sampling, SpanDrop, Telemetry, TracingSettings};
 
@@ -259,6 +260,60 @@ fn a_silence_that_outlives_the_process_is_told_all_the_same() {
     assert_eq!(spans[0].name, "plimsoll.gate");
     let length = spans[0].end_time.duration_since(spans[0].start_time).expect("forward");
     assert_eq!(length.as_secs(), 10);
+}
+
+#[test]
+fn a_time_without_an_api_is_one_span_too_and_not_the_gates() {
+    let (telemetry, mut observer, memory) = traced(&settings(0.0));
+    let breaker = |change| Event::Breaker(BreakerId(0), change);
+    let opened = |until, failures| breaker(BreakerChange::Opened { until: at(until), failures });
+    let closed = breaker(BreakerChange::Closed { held: Duration::from_secs(4) });
+    let added = Event::BreakerAdded(BreakerId(0), "d".into());
+    // The gate of the same number is closed meanwhile.
+    let gate = Event::Gate(GateId(0), self::closed(at(30_000), 1, false));
+    feed(&mut observer, at(0), &[added, gate_added(0, "d"), gate, opened(1_000, 20)]);
+    let trial = breaker(BreakerChange::HalfOpen);
+    feed(&mut observer, at(1_000), &[trial.clone(), opened(3_000, 21), trial]);
+    feed(&mut observer, at(4_000), &[closed]);
+    observer.finish(wall(), at(5_000));
+    flush(&telemetry);
+    let spans = memory.spans();
+    let [span, silence] = spans.as_slice() else { panic!("{spans:?}") };
+    assert_eq!((&*span.name, &*silence.name), ("plimsoll.breaker", "plimsoll.gate"));
+    assert_ne!(span.span_context.trace_id(), silence.span_context.trace_id());
+    let events: Vec<_> = span.events.iter().map(|e| e.name.to_string()).collect();
+    assert_eq!(events, ["opened", "half_open", "opened", "half_open", "closed"]);
+    let told = |key: &str| {
+        let found = span.attributes.iter().find(|kv| kv.key.as_str() == key);
+        found.map(|kv| kv.value.to_string())
+    };
+    assert_eq!(told("plimsoll.breaker.domain").as_deref(), Some("d"));
+    assert_eq!(told("plimsoll.breaker.held_s").as_deref(), Some("4"));
+    assert_eq!(span.status, Status::error("held back"));
+}
+
+#[test]
+fn what_held_streams_back_that_a_reload_took_away_is_told() {
+    let (telemetry, mut observer, memory) = traced(&settings(0.0));
+    let opened = BreakerChange::Opened { until: at(1_000), failures: 20 };
+    let (gate, breaker) = (GateId(0), BreakerId(0));
+    let held = [
+        gate_added(0, "d"),
+        Event::BreakerAdded(breaker, "d".into()),
+        Event::Gate(gate, closed(at(30_000), 1, false)),
+        Event::Breaker(breaker, opened),
+    ];
+    feed(&mut observer, at(0), &held);
+    feed(&mut observer, at(7_000), &[Event::GateRemoved(gate), Event::BreakerRemoved(breaker)]);
+    observer.finish(wall(), at(90_000));
+    flush(&telemetry);
+    let spans = memory.spans();
+    let names: Vec<_> = spans.iter().map(|span| &*span.name).collect();
+    assert_eq!(names, ["plimsoll.gate", "plimsoll.breaker"]);
+    for span in &spans {
+        let length = span.end_time.duration_since(span.start_time).expect("forward");
+        assert_eq!(length.as_secs(), 7, "{}", span.name);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::scripted::{Reply, Scripted};
 use crate::support::process::wait_for;
 use crate::wire::Wire;
-use crate::world::{Daemon, SOON, World, sending_to, stream, until};
+use crate::world::{Daemon, SOON, World, plimsoll, sending_to, stream, until};
 
 const COUNT: u64 = 8;
 /// What a daemon may grow by while it reads answers of any length.
@@ -163,6 +163,34 @@ fn a_login_that_redirects_keeps_the_client_secret_to_itself() {
     assert!(refused.is_some());
     assert!(login.count() > 0);
     assert_eq!((other.count(), target.count()), (0, 0), "nothing goes out without a token");
+}
+
+#[test]
+fn a_collector_that_redirects_keeps_its_key_to_itself() {
+    let other = Scripted::start(|_, _| Reply::ok());
+    for status in [302, 307] {
+        let location = format!("location: {}/stolen\r\n", other.url);
+        let collector = Scripted::start(move |_, _| Reply::Status(status, location.clone()));
+        let target = Scripted::start(|_, _| Reply::ok());
+        let world = World::new();
+        let tracing = format!(
+            "[tracing]\nendpoint = \"{}/v1/traces\"\nprotocol = \"http/protobuf\"\n\
+             sample_ratio = 1.0\n",
+            collector.url
+        );
+        let config = sending_to(&target.url) + &tracing + &stream("s", "20/s");
+        world.write("plimsoll.toml", &config);
+        let args = ["run", "--config.file", "plimsoll.toml", "--log.format", "json"];
+        let mut command = plimsoll(&args);
+        command.env("OTEL_EXPORTER_OTLP_HEADERS", "api-key=canary-key");
+        command.env("OTEL_BSP_SCHEDULE_DELAY", "200");
+        let daemon = world.daemon_by(&mut command);
+        until("lost spans", || daemon.sum("plimsoll_spans_failed_total", &[]) > 0.0);
+        let asked = collector.seen();
+        assert!(asked.iter().any(|request| request.header("api-key") == Some("canary-key")));
+        assert_eq!(other.count(), 0, "status {status} was followed");
+        daemon.scrape().adds_up();
+    }
 }
 
 #[test]

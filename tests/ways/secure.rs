@@ -125,11 +125,105 @@ fn tls_and_client_certificates_are_those_of_the_file() {
     });
     // An authority that did not sign the first one.
     other.file(world.path(), "ca.pem");
-    until("the new authority", || {
-        other.server(world.path(), "server", &["127.0.0.1"]);
-        asked(Some("stranger"), &[]).0 == 200
-    });
+    other.server(world.path(), "server", &["127.0.0.1"]);
+    until("the new authority", || asked(Some("stranger"), &[]).0 == 200);
     assert_eq!(asked(Some("client"), &[]).0, 0);
+}
+
+#[test]
+fn a_file_that_is_cut_short_opens_nothing() {
+    let world = World::new();
+    let web = format!("basic_auth_users:\n  alice: {}\n", hash("canary-web"));
+    let (_server, daemon) = daemon(&world, &web, &["--web.enable-lifecycle"]);
+    let with = |password: &str| {
+        let request = http::client().get(format!("{}/metrics", daemon.url));
+        http::send(request.basic_auth("alice", Some(password))).expect("it answers").status
+    };
+    // As a shell leaves it between the two halves of `> web.yml`, or on a disk that is full.
+    for cut in ["", "http_server_config: {}\n"] {
+        world.write("web.yml", cut);
+        let complaints = || daemon.process.log().matches("the old one stays").count();
+        let before = complaints();
+        until("the complaint", || {
+            assert_eq!(daemon.get("/metrics").status, 401, "{cut:?}");
+            assert_eq!(daemon.post("/-/pause").status, 401, "{cut:?}");
+            complaints() > before
+        });
+        assert_eq!((daemon.get("/metrics").status, with("canary-web")), (401, 200), "{cut:?}");
+    }
+    // One that is written slowly is taken when it is whole, and no earlier: what it begins with has another password.
+    let whole = format!("{web}  bob: {}\n", hash("canary-bob"));
+    for step in 1..=20 {
+        world.write("web.yml", &format!("{whole}# {}\n", "#".repeat(step)));
+        assert_eq!(with("canary-web"), 200);
+        assert_eq!(with("canary-bob"), 401);
+    }
+    let bob = || {
+        let request = http::client().get(format!("{}/metrics", daemon.url));
+        http::send(request.basic_auth("bob", Some("canary-bob"))).expect("it answers").status
+    };
+    until("the whole", || bob() == 200);
+}
+
+#[test]
+fn any_change_to_one_key_of_it_is_taken_or_refused_and_never_a_panic() {
+    let world = World::new();
+    let ca = Authority::new("web");
+    ca.file(world.path(), "ca.pem");
+    ca.server(world.path(), "server", &["127.0.0.1"]);
+    let alice = hash("canary-web");
+    let whole = format!(
+        "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  \
+         client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n  \
+         min_version: TLS12\n  max_version: TLS13\n  \
+         cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]\n  \
+         prefer_server_cipher_suites: true\nhttp_server_config:\n  http2: true\n  headers:\n    \
+         X-Frame-Options: deny\nbasic_auth_users:\n  alice: {alice}\n"
+    );
+    let odd = [
+        "''",
+        "x",
+        "0",
+        "-1",
+        "9223372036854775807",
+        "1e308",
+        ".nan",
+        "true",
+        "null",
+        "[]",
+        "[[]]",
+        "{}",
+        "{a: 1}",
+        "[1, x, {}]",
+        "2001-01-01",
+        "'\\0'",
+        "!!binary aGk=",
+        "&a [*a]",
+        "|\n    a",
+    ];
+    let load = |text: &str| plimsoll::web::Security::load(&world.write("web.yml", text));
+    assert!(load(&whole).is_ok(), "{:?}", load(&whole));
+    let directory = format!("{}/", world.path().display());
+    let lines: Vec<&str> = whole.lines().collect();
+    let (mut refused, mut twice) = (0, 0);
+    for (index, line) in lines.iter().enumerate() {
+        let (key, _) = line.split_once(':').expect("a key");
+        let changed = odd.iter().map(|value| format!("{key}: {value}"));
+        let more = [String::new(), format!("{key}x: 1"), format!("{line}\n{line}")];
+        for change in changed.chain(more) {
+            let mut lines = lines.clone();
+            lines[index] = &change;
+            let Err(problem) = load(&lines.join("\n")) else { continue };
+            let said = problem.to_string();
+            // Of the file, or of the one that it names.
+            assert!(said.starts_with(&directory) && said.contains(": "), "{change}: {said}");
+            assert!(!said.contains(&alice), "{change}: {said}");
+            refused += 1;
+            twice += u32::from(change.ends_with(&format!("{line}\n{line}")));
+        }
+    }
+    assert!(refused > 200, "only {refused} of the changes were refused");
+    assert_eq!(twice as usize, lines.len(), "a key that is there twice");
 }
 
 #[test]

@@ -187,6 +187,22 @@ fn a_server_that_wants_a_certificate_refuses_who_has_none() {
 
 #[test]
 #[ignore = "needs the testbed; tests/run runs it"]
+fn a_head_that_is_too_long_is_given_up_with_http_2_too() {
+    // 80 KiB of fields: more than is taken with HTTP/2, less than with HTTP/1.1.
+    let value = "a".repeat(4_000);
+    let fields: String = (0..20).map(|n| format!("add_header x-long-{n} {value};")).collect();
+    let private = private(&fields);
+    for (version, outcome) in [("1.1", "accepted"), ("auto", "failed")] {
+        let keys = format!("http_version = \"{version}\"\n");
+        let daemon = private.sent(&keys, "ca_file = \"ca.pem\"\n", 5);
+        assert_eq!(attempts(&daemon, outcome), 5.0, "{version}: {}", daemon.process.log());
+    }
+    let spoken: Vec<_> = private.nginx.visits().iter().map(|v| v.http().to_owned()).collect();
+    assert!(spoken.iter().any(|http| http == "HTTP/2.0"), "{spoken:?}");
+}
+
+#[test]
+#[ignore = "needs the testbed; tests/run runs it"]
 fn the_oldest_version_of_tls_is_kept_to() {
     let private = private_speaking("TLSv1.2", "");
     let ca = "ca_file = \"ca.pem\"\n";

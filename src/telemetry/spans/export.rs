@@ -24,6 +24,18 @@ use super::counts::{SpanCounts, SpanDrop};
 use super::settings::{Protocol, TracingSettings};
 use crate::telemetry::TelemetryError;
 
+/// The exporter's own client would follow a redirect, and carry `OTEL_EXPORTER_OTLP_HEADERS`, which often hold a
+/// key, to whatever host it names. Like that one it is made on a thread that belongs to no runtime.
+fn http_client(timeout: Duration) -> Result<reqwest::blocking::Client, TelemetryError> {
+    let failed = |what: &str| TelemetryError::Exporter(format!("no HTTP client: {what}"));
+    let client = reqwest::blocking::Client::builder()
+        .timeout(timeout)
+        .redirect(reqwest::redirect::Policy::none());
+    let making = std::thread::Builder::new().spawn(move || client.build())?;
+    let made = making.join().map_err(|_| failed("the thread that makes it panicked"))?;
+    made.map_err(|error| failed(&error.to_string()))
+}
+
 /// Takes spans and gets them exported.
 pub(in crate::telemetry) struct Pipeline {
     processor: BatchSpanProcessor,
@@ -71,6 +83,7 @@ impl Pipeline {
             Protocol::HttpProtobuf => {
                 let exporter = opentelemetry_otlp::SpanExporter::builder()
                     .with_http()
+                    .with_http_client(http_client(settings.timeout)?)
                     .with_retry_policy(retries)
                     .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
                     .with_endpoint(settings.url())

@@ -197,6 +197,28 @@ impl Keeper {
         self.held_back((wall, now), Holder::Breaker(breaker), domain, told);
     }
 
+    /// A gate is gone with the last of its streams: if it held them back, that is over.
+    pub(in crate::telemetry) fn gate_removed(
+        &mut self,
+        wall: WallOffset,
+        now: Moment,
+        gate: GateId,
+        name: &Arc<str>,
+    ) {
+        self.end_epoch(wall, now, Holder::Gate(gate), name);
+    }
+
+    /// The same for a circuit breaker.
+    pub(in crate::telemetry) fn breaker_removed(
+        &mut self,
+        wall: WallOffset,
+        now: Moment,
+        breaker: BreakerId,
+        domain: &Arc<str>,
+    ) {
+        self.end_epoch(wall, now, Holder::Breaker(breaker), domain);
+    }
+
     /// Makes a span of a change of a gate's limit: from the first request that speaks for it until it was
     /// told. What holds traffic back meanwhile names it, too.
     pub(in crate::telemetry) fn limit_moved(
