@@ -72,6 +72,11 @@ impl Limit {
         )
     }
 
+    /// The same, if it cannot be this one.
+    pub(super) fn never(self) -> Self {
+        Self { weight: -1e9, ..self }
+    }
+
     fn weigh(
         bounds: &Bounds,
         a: f64,
@@ -84,10 +89,8 @@ impl Limit {
             Numbers::Whole { half } => (true, half),
             Numbers::Real => (false, 0.0),
         };
-        let below = bounds.below();
-        let roofs = Roof::all(bounds);
-        let witnesses = bounds.witnesses.clamp(1.0, 1e6).round() as i32;
-        let wide = bounds.blur().max(below);
+        let likelihood = Likelihood::of(bounds, half);
+        let wide = bounds.blur().max(likelihood.below);
         let (mut low, mut high) =
             ((a.min(b) - 3.0 * wide - half).max(0.5), a.max(b) + 3.0 * wide + half);
         if whole && high - low < f64::from(STEPS) - 2.0 {
@@ -100,16 +103,7 @@ impl Limit {
         let mut weights = [0.0; STEPS as usize];
         for (i, weight) in weights.iter_mut().enumerate() {
             let limit = low + step * (i as f64 + 0.5);
-            let z = (limit - bounds.floor + half) / below;
-            let (ln, admitted) = match z {
-                z if z < -6.0 => (ln_phi(z) * f64::from(witnesses), 1.0),
-                z => (0.0, phi(z).powi(witnesses)),
-            };
-            let prior = prior(limit) * step / limit / LIMIT_RANGE;
-            *weight = bounds.luck
-                + ln
-                + bounds.steady.as_ref().map_or(0.0, |s| s.ln_admitted(limit))
-                + ln_below(limit + half, &roofs, bounds.oddly, admitted * prior);
+            *weight = likelihood.ln(limit, prior(limit) * step / limit / LIMIT_RANGE);
         }
         let best = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         for (i, weight) in weights.iter().enumerate() {
@@ -131,6 +125,36 @@ impl Limit {
             vec![LimitPoint { value, spread, weight }]
         };
         Self { value, weight, points }
+    }
+}
+
+/// How likely a record is under a member, for one limit after the other.
+pub(super) struct Likelihood<'a> {
+    bounds: &'a Bounds,
+    roofs: Vec<Roof>,
+    below: f64,
+    witnesses: i32,
+    half: f64,
+}
+
+impl<'a> Likelihood<'a> {
+    /// Limits are told from what is used by `half` a request; by nothing, where any part of one may be used.
+    pub(super) fn of(bounds: &'a Bounds, half: f64) -> Self {
+        let witnesses = bounds.witnesses.clamp(1.0, 1e6).round() as i32;
+        Self { bounds, roofs: Roof::all(bounds), below: bounds.below(), witnesses, half }
+    }
+
+    /// Its logarithm, if the limit is this, and that of a factor.
+    pub(super) fn ln(&self, limit: f64, factor: f64) -> f64 {
+        let z = (limit - self.bounds.floor + self.half) / self.below;
+        let (ln, admitted) = match z {
+            z if z < -6.0 => (ln_phi(z) * f64::from(self.witnesses), 1.0),
+            z if z > 6.0 => (0.0, 1.0),
+            z => (0.0, phi(z).powi(self.witnesses)),
+        };
+        let steady = self.bounds.steady.as_ref().map_or(0.0, |s| s.ln_admitted(limit));
+        let below = ln_below(limit + self.half, &self.roofs, self.bounds.oddly, admitted * factor);
+        self.bounds.luck + ln + steady + below
     }
 }
 

@@ -52,10 +52,13 @@ pub(super) fn table() -> &'static Table {
 }
 
 impl Table {
-    /// The normal distribution function; 0 beyond eight standard deviations.
+    /// The normal distribution function; 0 or 1 beyond eight standard deviations.
     pub(super) fn phi(&self, z: f64) -> f64 {
         if z <= -EDGE {
             return 0.0;
+        }
+        if z >= EDGE {
+            return 1.0;
         }
         let place = (z + EDGE) * PLACES;
         let before = place as usize;

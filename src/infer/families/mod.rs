@@ -59,6 +59,9 @@ pub(super) struct Bounds {
     pub(super) oddly: f64,
 }
 
+/// More admissions that found so much used tell no more.
+const WITNESSES_MAX: f64 = 8.0;
+
 impl Bounds {
     fn new(record: &Excerpt) -> Self {
         const ODDLY: f64 = 0.02;
@@ -69,7 +72,6 @@ impl Bounds {
 
     /// So many admissions, one after the other, found this used.
     fn used(&mut self, used: f64, admissions: f64) {
-        const WITNESSES_MAX: f64 = 8.0;
         if used > self.floor + 0.5 {
             self.witnesses = admissions.min(WITNESSES_MAX);
         } else if used > self.floor - 0.5 {
@@ -80,9 +82,13 @@ impl Bounds {
 
     /// The same, where what is used is known only to within so many requests.
     fn used_about(&mut self, used: f64, blur: f64, admissions: f64) {
+        const SURE: f64 = 0.35;
         let known = self.floor_blur.get_or_insert(0.25);
         if used - blur > self.floor - *known {
             (self.floor, self.witnesses, *known) = (used, admissions, blur);
+        } else if used > self.floor - 0.5 && blur < SURE && *known < SURE {
+            // Once is chance; time after time it is not.
+            self.witnesses = (self.witnesses + admissions).min(WITNESSES_MAX);
         }
     }
 

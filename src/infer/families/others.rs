@@ -90,7 +90,7 @@ pub(in crate::infer) fn concurrent(record: &Excerpt, latency: &Latency) -> Bound
     let mut before = 0.0;
     for p in record.sends.points() {
         let held = held(p.t);
-        witnesses.push((held, p.n - before));
+        witnesses.push((p.t, held, p.n - before));
         before = p.n;
         if record.settled {
             bounds.used_about(held, SURE.hypot(passed_edge(leaving(p.t), latency)), 1.0);
@@ -101,11 +101,15 @@ pub(in crate::infer) fn concurrent(record: &Excerpt, latency: &Latency) -> Bound
     // Everybody who found as many places taken might have been refused, had there been no more of them.
     if record.settled {
         let least = bounds.floor - 0.5;
-        let found = witnesses.iter().filter(|(held, _)| *held > least).map(|(_, n)| n);
+        let found = witnesses.iter().filter(|(_, held, _)| *held > least).map(|(_, _, n)| n);
         bounds.witnesses = found.sum::<f64>().clamp(1.0, WITNESSES_MAX);
     }
+    let mut since = f64::NEG_INFINITY;
     for trip in &record.trips {
         let held = held(trip.t);
+        if record.settled {
+            bounds.luck -= passed_by(&witnesses, trip, &mut since, held).ln_1p();
+        }
         let coming = if trip.settled { 0.0 } else { trip.rate };
         let blur = if record.settled {
             SURE.hypot(passed_edge(leaving(trip.t).hypot(coming), latency))
@@ -115,6 +119,20 @@ pub(in crate::infer) fn concurrent(record: &Excerpt, latency: &Latency) -> Bound
         bounds.refused(held, blur);
     }
     bounds
+}
+
+/// How many were admitted before traffic was first refused, though they found as many places taken: chance decided who of
+/// them all was refused. `since` is when somebody was refused before.
+fn passed_by(witnesses: &[(f64, f64, f64)], trip: &Trip, since: &mut f64, held: f64) -> f64 {
+    const ANEW: f64 = 1.0;
+    let from = std::mem::replace(since, trip.t);
+    if trip.t - from < ANEW {
+        return 0.0;
+    }
+    let begin = witnesses.partition_point(|(t, _, _)| *t <= from);
+    let end = witnesses.partition_point(|(t, _, _)| *t < trip.t);
+    let alike = witnesses[begin..end].iter().filter(|(_, after, _)| *after >= held + 0.5);
+    alike.map(|(_, _, n)| n).sum()
 }
 
 /// Requests no closer than `1 / rate`, as a bucket of one token has it, under jitter: the logarithm

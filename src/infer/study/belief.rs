@@ -75,7 +75,9 @@ impl Belief {
 
     /// Whether rate and burst are known.
     pub(super) fn knows_numbers(&self) -> bool {
-        let Some(posterior) = &self.posterior else { return false };
+        let Some(posterior) = self.posterior.as_ref().filter(|p| p.explains()) else {
+            return false;
+        };
         let (Some(rate), Some(burst)) = (posterior.rate(None), posterior.burst(None)) else {
             return false;
         };

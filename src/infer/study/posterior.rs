@@ -31,7 +31,8 @@ const CONTRADICTED: (f64, f64) = (-22.0, 1.5);
 const QUEUE_CONTRADICTED: (f64, f64) = (-25.0, 3.0);
 /// How much less likely the record may become by its pauses: at all, and by each of them.
 const EXPLAINED: (f64, f64) = (5.0, 0.5);
-/// No rate and no window is known closer than this, as a ratio: clocks differ, and servers count in milliseconds.
+/// No rate, no quota and no window is known closer than this, as a ratio: clocks differ, and servers count in
+/// milliseconds.
 const CLOSEST: f64 = 5e-4;
 /// Members lighter than this, in relation to the heaviest, are left out.
 const LIGHTEST: f64 = 1e-6;
@@ -160,7 +161,10 @@ impl Posterior {
 
     /// Requests at once after a rest.
     pub(super) fn burst(&self, kind: Option<KindName>) -> Option<Figure> {
-        figure(self.of_kind(kind).map(|m| (burst(&m.kind), 0.25, m.weight)))
+        figure(self.of_kind(kind).map(|m| {
+            let burst = burst(&m.kind);
+            (burst, (burst * CLOSEST).max(0.25), m.weight)
+        }))
     }
 
     /// Length of the window, in seconds.
