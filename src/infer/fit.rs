@@ -224,7 +224,9 @@ impl Fit<'_> {
     fn places(&self, limit: f64, weight: f64) -> Member {
         let held = self.latency.held();
         let rate = limit / held;
-        let spread = rate * (self.latency.jitter / held * 0.3).max(0.003);
+        // Who arrives late finds a place more often than who arrives early: what places are held for is off by a part of
+        // the jitter.
+        let spread = rate * (self.latency.jitter_max / held * 0.12).max(0.0035);
         let kind = Kind::Concurrency { limit: limit.round().max(1.0) as u64 };
         Member { kind, rate, spread, weight }
     }

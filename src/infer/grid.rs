@@ -112,8 +112,8 @@ pub(super) fn divisions(first: u32, wanted: f64) -> Vec<u32> {
 }
 
 /// Logarithm of what cells weigh together.
-pub(super) fn ln_sum(cells: &[Cell<Limit>]) -> f64 {
-    let weights = cells.iter().map(|c| c.share + c.found.weight);
+pub(super) fn ln_sum<T: Worth>(cells: &[Cell<T>]) -> f64 {
+    let weights = cells.iter().map(|c| c.share + c.found.weight());
     let best = weights.clone().fold(f64::NEG_INFINITY, f64::max);
     if !best.is_finite() {
         return best;

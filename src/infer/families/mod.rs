@@ -228,7 +228,7 @@ fn either_way(record: &Excerpt, bounds: impl Fn(&Excerpt) -> Bounds) -> Bounds {
 fn blur(trip: &Trip, settled: bool, latency: &Latency, edge: impl FnOnce() -> f64) -> f64 {
     if settled {
         let here = if trip.settled { 0.0 } else { trip.rate };
-        return edge_blur(edge().hypot(here), latency);
+        return edge_blur(both(edge(), here), latency);
     }
     let edge = trip.rate * latency.jitter * std::f64::consts::SQRT_2;
     (0.25_f64.powi(2) + edge.powi(2) + (trip.rate * 0.001).powi(2)).sqrt()
@@ -237,7 +237,13 @@ fn blur(trip: &Trip, settled: bool, latency: &Latency, edge: impl FnOnce() -> f6
 /// Of even traffic whose requests are each shifted by jitter of their own, so many pass an edge on its wrong side: the
 /// variance is what comes in the time that two are shifted apart.
 fn edge_blur(rate: f64, latency: &Latency) -> f64 {
-    0.25_f64.hypot(passed_edge(rate, latency))
+    both(0.25, passed_edge(rate, latency))
+}
+
+/// Two independent uncertainties together. `hypot` would guard against numbers that are none here, and costs as much as
+/// all the rest.
+fn both(a: f64, b: f64) -> f64 {
+    (a * a + b * b).sqrt()
 }
 
 fn passed_edge(rate: f64, latency: &Latency) -> f64 {

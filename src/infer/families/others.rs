@@ -2,7 +2,7 @@
 
 use super::super::curve::Point;
 use super::super::record::{Excerpt, Trip};
-use super::{Bounds, Latency, either_way, overtaken, passed_edge, rate_at};
+use super::{Bounds, Latency, both, either_way, overtaken, passed_edge, rate_at};
 
 /// A bucket that is refilled at `rate` per second: how many tokens are missing.
 pub(in crate::infer) struct Missing {
@@ -58,7 +58,8 @@ fn emptied(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
             true => ahead.at(trip.t + latency.jitter_max) - ahead.at(trip.t),
             false => 0.0,
         };
-        bounds.refused_about(missing.before(trip.t), blur, out_of_turn);
+        let bunched = if record.settled { bunched(rate, trip.rate, latency) } else { 0.0 };
+        bounds.refused_about(missing.before(trip.t), blur, out_of_turn + bunched);
     };
     for p in points {
         while let Some(trip) = trips.next_if(|trip| trip.t < p.t) {
@@ -70,6 +71,15 @@ fn emptied(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
         refuse(trip, &missing, &mut bounds);
     }
     bounds
+}
+
+/// Requests that are not much faster than the refill come close to emptying a bucket one after the other; the first that
+/// jitter bunches with others is refused. So many tokens are left then, as the largest of so many chances leaves.
+fn bunched(refill: f64, coming: f64, latency: &Latency) -> f64 {
+    let tokens = refill * latency.jitter;
+    let faster = (coming / refill - 1.0).max(0.005);
+    let chances = tokens * (1.0 + 1.0 / faster);
+    tokens * (2.0 * chances.max(1.0).ln()).sqrt()
 }
 
 /// How many places may be miscounted where nobody comes and nobody leaves.
@@ -93,7 +103,7 @@ pub(in crate::infer) fn concurrent(record: &Excerpt, latency: &Latency) -> Bound
         witnesses.push((p.t, held, p.n - before));
         before = p.n;
         if record.settled {
-            bounds.used_about(held, SURE.hypot(passed_edge(leaving(p.t), latency)), 1.0);
+            bounds.used_about(held, both(SURE, passed_edge(leaving(p.t), latency)), 1.0);
         } else {
             bounds.used(held, 1.0);
         }
@@ -112,7 +122,7 @@ pub(in crate::infer) fn concurrent(record: &Excerpt, latency: &Latency) -> Bound
         }
         let coming = if trip.settled { 0.0 } else { trip.rate };
         let blur = if record.settled {
-            SURE.hypot(passed_edge(leaving(trip.t).hypot(coming), latency))
+            both(SURE, passed_edge(both(leaving(trip.t), coming), latency))
         } else {
             0.12 + coming * latency.jitter * std::f64::consts::SQRT_2
         };

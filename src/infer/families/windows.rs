@@ -3,7 +3,7 @@
 use super::super::curve::{Point, TOLERANCE_S};
 use super::super::record::{Excerpt, Trip};
 use super::super::track::{Reader, Track};
-use super::{Bounds, Latency, OnTheWay, Steady, blur, edge_blur, rate_at};
+use super::{Bounds, Latency, OnTheWay, Steady, blur, both, edge_blur, rate_at};
 
 /// At most so many in any half-open interval of `window` seconds.
 pub(in crate::infer) fn sliding(record: &Excerpt, latency: &Latency, window: f64) -> Bounds {
@@ -67,11 +67,10 @@ pub(in crate::infer) fn fixed(
             seen = from;
             let used = to_reader.at(from + window) - from_reader.at(from) - late.at(from + window);
             if record.settled {
-                let edges = rate_at(&mut from_reader, from, latency).hypot(rate_at(
-                    &mut to_reader,
-                    from + window,
-                    latency,
-                ));
+                let edges = both(
+                    rate_at(&mut from_reader, from, latency),
+                    rate_at(&mut to_reader, from + window, latency),
+                );
                 bounds.used_about(used, edge_blur(edges, latency), 1.0);
             } else {
                 bounds.used(used, 1.0);

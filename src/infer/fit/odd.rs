@@ -17,15 +17,14 @@ use crate::infer::record::Excerpt;
 const PHASES: u32 = 24;
 /// How many lengths are looked at closely, how much better others may do from afar, as a logarithm, and how much a look
 /// from afar flatters.
-const CLOSELY: usize = 4;
+const CLOSELY: usize = 3;
 const NEAR: f64 = 9.0;
-const FLATTERED: f64 = 12.0;
-/// Into how many each of them is divided, again and again, before phases are looked for, and how many of these are kept.
-const LENGTHS: [u32; 2] = [6, 6];
-const LENGTHS_KEPT: usize = 36;
+const FLATTERED: f64 = 16.0;
+/// Into how many each of them is divided before phases are looked for.
+const LENGTHS: u32 = 12;
 /// Lengths and phases that are divided further: at first, while little of the record tells them apart, and then.
-const KEPT: (usize, usize) = (300, 64);
-const LEVELS: (usize, usize) = (5, 28);
+const KEPT: (usize, usize) = (256, 96);
+const LEVELS: (usize, usize) = (8, 28);
 /// Of an interval, the standard deviation.
 const UNIFORM: f64 = 1.0 / 1.73;
 
@@ -41,6 +40,19 @@ struct Patch {
 impl Worth for Patch {
     fn weight(&self) -> f64 {
         self.limit.weight
+    }
+}
+
+impl Patch {
+    /// Whether its phase is to be divided next, and not its length: what leaves more open of the windows that are told
+    /// apart. The record goes back by `span`; nothing needs to be known closer than `fine`.
+    fn is_later(&self, span: f64, fine: f64) -> bool {
+        const ENOUGH: f64 = 1.0 / 200.0;
+        let window = self.ln.exp();
+        let reach = reach(window, self.wide, self.open);
+        let more = self.open > ENOUGH * window || reach >= span;
+        let later = more && self.open > reach.min(span) * self.wide && self.open > fine;
+        later || self.wide * span <= fine
     }
 }
 
@@ -68,12 +80,10 @@ impl Fit<'_> {
         lengths.retain(|cell| weight(cell) > least);
         lengths.truncate(CLOSELY);
         for length in lengths {
-            let mut finer = vec![length];
-            for parts in LENGTHS {
-                finer = finer.iter().flat_map(|cell| cell.divide(parts, weigh)).collect();
-                grid::thin(&mut finer, LENGTHS_KEPT);
-            }
-            for cell in self.together(family, finer) {
+            let mut finer = length.divide(LENGTHS, weigh);
+            grid::thin(&mut finer, LENGTHS as usize);
+            let others = members.iter().map(|m| m.weight).fold(rival, f64::max);
+            for cell in self.together(family, finer, others) {
                 let window = cell.found.ln.exp();
                 let phase = Duration::try_from_secs_f64(cell.found.phase.rem_euclid(window));
                 let phase = phase.unwrap_or_default();
@@ -151,10 +161,16 @@ impl Fit<'_> {
         found
     }
 
-    /// Of these lengths, which explain the whole record with windows that begin at one time, and at which.
-    fn together(&self, family: &Phased<'_>, lengths: Vec<Cell<Limit>>) -> Vec<Cell<Patch>> {
+    /// Of these lengths, which explain the whole record with windows that begin at one time, and at which; none, if that is
+    /// far less likely than others are.
+    fn together(
+        &self,
+        family: &Phased<'_>,
+        lengths: Vec<Cell<Limit>>,
+        rival: f64,
+    ) -> Vec<Cell<Patch>> {
         let anchor = self.record.trips.last().map_or(0.0, |trip| trip.t);
-        let start = self.record.sends.start();
+        let span = anchor - self.record.sends.start();
         let fine = self.latency.jitter.max(0.25 / self.rate());
         let patch = |ln: f64, wide: f64, phase: f64, open: f64| {
             let (record, unseen) = self.in_reach(ln.exp(), wide, open, anchor);
@@ -174,26 +190,19 @@ impl Fit<'_> {
         }
         for level in 0..LEVELS.1 {
             grid::thin(&mut cells, if level < LEVELS.0 { KEPT.0 } else { KEPT.1 });
-            let span = anchor - start;
+            // What is known better does not become likelier, by much.
+            if family.prior.ln() + grid::ln_sum(&cells) < rival - FLATTERED {
+                return Vec::new();
+            }
             let known = |p: &Patch| p.open <= fine && p.wide * span <= fine;
             if cells.iter().all(|cell| known(&cell.found)) {
                 break;
             }
-            cells = cells
-                .into_iter()
-                .flat_map(|cell| {
-                    let p = &cell.found;
-                    if known(p) {
-                        return vec![cell];
-                    }
-                    let window = p.ln.exp();
-                    let whole = reach(window, p.wide, p.open) >= span;
-                    let far = span.min(reach(window, p.wide, p.open));
-                    let later = p.open > far * p.wide && (whole || p.open > window / 200.0);
-                    let later = (later && p.open > fine) || p.wide * span <= fine;
-                    divided_patch(&cell, later, &patch)
-                })
-                .collect();
+            let divide = |cell: Cell<Patch>| match &cell.found {
+                p if known(p) => vec![cell],
+                p => divided_patch(&cell, p.is_later(span, fine), patch),
+            };
+            cells = cells.into_iter().flat_map(divide).collect();
         }
         grid::thin(&mut cells, KEPT.1 / 2);
         cells

@@ -15,13 +15,15 @@ use crate::model::Kind;
 /// A window's length in seconds, the logarithm of its prior, and how far it is to the next: see [`window_candidates`].
 pub(super) type Candidate = (f64, f64, f64);
 
+/// What a record says of windows of a length that begin at a time, which is open by so much.
+type Counted = dyn Fn(&Excerpt, &Latency, f64, (f64, f64)) -> Bounds;
+
 /// Limiters whose windows begin at fixed times.
 pub(super) struct Phased<'a> {
     pub(super) prior: f64,
     /// What is used is a whole number of requests.
     pub(super) whole: bool,
-    /// What a record says of windows of a length that begin at a time, which is open by so much.
-    pub(super) bounds: &'a dyn Fn(&Excerpt, &Latency, f64, (f64, f64)) -> Bounds,
+    pub(super) bounds: &'a Counted,
     pub(super) kind: &'a dyn Fn(u64, Duration, Duration) -> Kind,
 }
 

@@ -132,6 +132,16 @@ impl Belief {
         Some(Experiment { pieces: vec![piece], why: "whether as many are admitted as predicted" })
     }
 
+    /// Where nothing explains what was seen, no prediction tells which experiment would: as many as ever were admitted,
+    /// and more, at one of several rates.
+    pub(super) fn unexplained(&self, rate_max: f64, nth: usize, most: u64) -> Option<Experiment> {
+        const SLOWER: [f64; 4] = [1.0, 0.6, 0.8, 0.4];
+        self.posterior.as_ref().filter(|posterior| !posterior.explains())?;
+        let (rate, count) = (rate_max * SLOWER[nth % SLOWER.len()], most + most / 3 + 20);
+        let pieces = vec![Piece { wait: 0.0, rate, count }];
+        Some(Experiment { pieces, why: "how much is admitted from rest, which nothing explains" })
+    }
+
     /// Whether it is known if a party shares the limit of the first.
     pub(super) fn decides(&self, observations: &Observations, other: usize) -> bool {
         let Some(posterior) = &self.posterior else { return false };
