@@ -27,7 +27,9 @@ impl Point {
             return self.n;
         }
         let part = (t - self.t) / (next.t - self.t).max(f64::MIN_POSITIVE);
-        (self.n + (next.n - self.n) * part + TOLERANCE).floor().clamp(self.n, next.n)
+        // Never negative: what is cut off is what `floor` would, without a call.
+        let whole = (self.n + (next.n - self.n) * part + TOLERANCE) as i64;
+        (whole as f64).clamp(self.n, next.n)
     }
 }
 

@@ -6,6 +6,7 @@
 //! the request, next to nothing where they contradict each other. Round windows are a stated prior.
 
 mod aligned;
+mod odd;
 mod windows;
 
 use super::families::{self, Latency};
@@ -134,13 +135,16 @@ impl Fit<'_> {
         let top = (self.rate() * 1.1).ln();
         // A search passes by a slow refill at high speed, and says so little of it that the grid has to be wide.
         let (range, steps) = if self.thorough { (4_000.0_f64, 240) } else { (50.0, 120) };
-        let (range, kept) = (range.ln(), if self.thorough { 12 } else { 6 });
+        let (range, kept) = (range.ln(), if self.thorough { 24 } else { 6 });
         let flat = self.flat;
         let weigh = |x: f64, step: f64| {
             let bounds = |x: f64| families::bucket(self.record, &self.latency, x.exp());
             let (low, mut mid) = (bounds(x - step / 2.0), bounds(x));
             mid.soften_towards(&low, 0.5);
-            Limit::real(&mid, if flat { f64::NAN } else { x.exp() })
+            let limit = Limit::real(&mid, if flat { f64::NAN } else { x.exp() });
+            // So few tokens are emptied by jitter alone: see `spaced`. They would only crowd others out.
+            let few = limit.value < 1.05 + x.exp() * self.latency.jitter_max;
+            if few && self.thorough { limit.never() } else { limit }
         };
         for cell in grid::refine(top - range / 2.0, range, &[steps, 5, 5, 4], kept, weigh) {
             let rate = cell.at.exp();
@@ -237,7 +241,9 @@ impl Fit<'_> {
     fn places(&self, limit: f64, weight: f64) -> Member {
         let held = self.latency.held();
         let rate = limit / held;
-        let spread = rate * (self.latency.jitter / held * 0.3).max(0.003);
+        // Who arrives late finds a place more often than who arrives early: what places are held for is off by a part of
+        // the jitter.
+        let spread = rate * (self.latency.jitter_max / held * 0.12).max(0.0035);
         let kind = Kind::Concurrency { limit: limit.round().max(1.0) as u64 };
         Member { kind, rate, spread, weight }
     }

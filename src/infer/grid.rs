@@ -33,6 +33,28 @@ pub(super) struct Cell<T> {
     pub(super) found: T,
 }
 
+impl<T> Cell<T> {
+    /// Divides it into so many.
+    pub(super) fn divide(&self, parts: u32, weigh: impl Fn(f64, f64) -> T) -> Vec<Self> {
+        divide(self.at, self.width, self.share, parts, weigh)
+    }
+}
+
+fn divide<T>(
+    at: f64,
+    width: f64,
+    share: f64,
+    parts: u32,
+    weigh: impl Fn(f64, f64) -> T,
+) -> Vec<Cell<T>> {
+    let part = width / f64::from(parts);
+    let share = share - f64::from(parts).ln();
+    let middle = |i: u32| at - width / 2.0 + part * (f64::from(i) + 0.5);
+    (0..parts)
+        .map(|i| Cell { at: middle(i), width: part, share, found: weigh(middle(i), part) })
+        .collect()
+}
+
 /// Divides the interval of `width` round `middle` into so many cells as `levels` begins with, those of
 /// them that matter (at most `kept`) into so many as comes next, and so on. `weigh` is told a cell's middle and width.
 pub(super) fn refine<T: Worth>(
@@ -47,18 +69,10 @@ pub(super) fn refine<T: Worth>(
     if *first == 1 && finer.is_empty() {
         return vec![whole(weigh(middle, width))];
     }
-    let divide = |at: f64, width: f64, share: f64, parts: u32| -> Vec<Cell<T>> {
-        let part = width / f64::from(parts);
-        let share = share - f64::from(parts).ln();
-        let middle = |i: u32| at - width / 2.0 + part * (f64::from(i) + 0.5);
-        (0..parts)
-            .map(|i| Cell { at: middle(i), width: part, share, found: weigh(middle(i), part) })
-            .collect()
-    };
-    let mut cells = divide(middle, width, 0.0, *first);
+    let mut cells = divide(middle, width, 0.0, *first, &weigh);
     for parts in finer {
         thin(&mut cells, kept);
-        cells = cells.iter().flat_map(|c| divide(c.at, c.width, c.share, *parts)).collect();
+        cells = cells.iter().flat_map(|c| c.divide(*parts, &weigh)).collect();
     }
     cells
 }
@@ -98,8 +112,8 @@ pub(super) fn divisions(first: u32, wanted: f64) -> Vec<u32> {
 }
 
 /// Logarithm of what cells weigh together.
-pub(super) fn ln_sum(cells: &[Cell<Limit>]) -> f64 {
-    let weights = cells.iter().map(|c| c.share + c.found.weight);
+pub(super) fn ln_sum<T: Worth>(cells: &[Cell<T>]) -> f64 {
+    let weights = cells.iter().map(|c| c.share + c.found.weight());
     let best = weights.clone().fold(f64::NEG_INFINITY, f64::max);
     if !best.is_finite() {
         return best;

@@ -1,6 +1,8 @@
 //! A member's limit: how much of its prior the record leaves.
 
 use super::families::Bounds;
+pub(super) use super::normal::ln_phi;
+use super::normal::{self, LEAST, phi};
 
 /// ln of the range that limits may lie in: the density of their prior over ln.
 pub(super) const LIMIT_RANGE: f64 = 14.0;
@@ -70,6 +72,11 @@ impl Limit {
         )
     }
 
+    /// The same, if it cannot be this one.
+    pub(super) fn never(self) -> Self {
+        Self { weight: -1e9, ..self }
+    }
+
     fn weigh(
         bounds: &Bounds,
         a: f64,
@@ -82,9 +89,8 @@ impl Limit {
             Numbers::Whole { half } => (true, half),
             Numbers::Real => (false, 0.0),
         };
-        let below = bounds.below();
-        let witnesses = bounds.witnesses.clamp(1.0, 1e6).round() as i32;
-        let wide = bounds.blur().max(below);
+        let likelihood = Likelihood::of(bounds, half);
+        let wide = bounds.blur().max(likelihood.below);
         let (mut low, mut high) =
             ((a.min(b) - 3.0 * wide - half).max(0.5), a.max(b) + 3.0 * wide + half);
         if whole && high - low < f64::from(STEPS) - 2.0 {
@@ -97,16 +103,7 @@ impl Limit {
         let mut weights = [0.0; STEPS as usize];
         for (i, weight) in weights.iter_mut().enumerate() {
             let limit = low + step * (i as f64 + 0.5);
-            let z = (limit - bounds.floor + half) / below;
-            let (ln, admitted) = match z {
-                z if z < -6.0 => (ln_phi(z) * f64::from(witnesses), 1.0),
-                z => (0.0, phi(z).powi(witnesses)),
-            };
-            let prior = prior(limit) * step / limit / LIMIT_RANGE;
-            *weight = bounds.luck
-                + ln
-                + bounds.steady.as_ref().map_or(0.0, |s| s.ln_admitted(limit))
-                + ln_below(limit + half, bounds, admitted * prior);
+            *weight = likelihood.ln(limit, prior(limit) * step / limit / LIMIT_RANGE);
         }
         let best = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         for (i, weight) in weights.iter().enumerate() {
@@ -131,58 +128,82 @@ impl Limit {
     }
 }
 
-/// Logarithm of the probability that a limit is below all of these roofs, times another.
-fn ln_below(limit: f64, bounds: &Bounds, mut product: f64) -> f64 {
+/// How likely a record is under a member, for one limit after the other.
+pub(super) struct Likelihood<'a> {
+    bounds: &'a Bounds,
+    roofs: Vec<Roof>,
+    below: f64,
+    witnesses: i32,
+    half: f64,
+}
+
+impl<'a> Likelihood<'a> {
+    /// Limits are told from what is used by `half` a request; by nothing, where any part of one may be used.
+    pub(super) fn of(bounds: &'a Bounds, half: f64) -> Self {
+        let witnesses = bounds.witnesses.clamp(1.0, 1e6).round() as i32;
+        Self { bounds, roofs: Roof::all(bounds), below: bounds.below(), witnesses, half }
+    }
+
+    /// Its logarithm, if the limit is this, and that of a factor.
+    pub(super) fn ln(&self, limit: f64, factor: f64) -> f64 {
+        let z = (limit - self.bounds.floor + self.half) / self.below;
+        let (ln, admitted) = match z {
+            z if z < -6.0 => (ln_phi(z) * f64::from(self.witnesses), 1.0),
+            z if z > 6.0 => (0.0, 1.0),
+            z => (0.0, phi(z).powi(self.witnesses)),
+        };
+        let steady = self.bounds.steady.as_ref().map_or(0.0, |s| s.ln_admitted(limit));
+        let below = ln_below(limit + self.half, &self.roofs, self.bounds.oddly, admitted * factor);
+        self.bounds.luck + ln + steady + below
+    }
+}
+
+/// A roof, prepared for many limits: where it is, and the reciprocals of its blur and of the blur of the odd ones.
+struct Roof {
+    at: f64,
+    sharp: f64,
+    oddly_sharp: f64,
+}
+
+impl Roof {
+    /// How many times its blur what is off oddly is off, and by how many requests more.
+    const FARTHER: (f64, f64) = (4.0, 0.5);
+
+    fn all(bounds: &Bounds) -> Vec<Self> {
+        let prepared = |&(at, blur): &(f64, f64)| Self {
+            at,
+            sharp: 1.0 / blur,
+            oddly_sharp: 1.0 / (Self::FARTHER.0 * blur + Self::FARTHER.1),
+        };
+        bounds.roofs.iter().map(prepared).collect()
+    }
+}
+
+/// Logarithm of the probability that a limit is below all of these roofs, times another. With `oddly` of them, a roof is
+/// off by far more.
+fn ln_below(limit: f64, roofs: &[Roof], oddly: f64, mut product: f64) -> f64 {
+    let table = normal::table();
     // Logarithms cost more than all the rest: of many factors, as few as the range of a number allows.
     let mut ln = 0.0;
-    for (roof, blur) in &bounds.roofs {
-        let z = (roof - limit) / blur;
+    for roof in roofs {
+        let above = roof.at - limit;
+        let z = above * roof.sharp;
         if z > 5.0 {
             continue;
         }
-        if z < -6.0 && bounds.oddly <= 0.0 {
+        if oddly > 0.0 {
+            let odd = table.phi(above * roof.oddly_sharp);
+            product *= (1.0 - oddly) * table.phi(z).max(LEAST) + oddly * odd;
+        } else if z < -6.0 {
             ln += ln_phi(z);
             continue;
+        } else {
+            product *= table.phi(z);
         }
-        product *= likely(z, *blur, bounds.oddly);
         if product < 1e-200 {
             ln += f64::ln(product);
             product = 1.0;
         }
     }
     ln + product.ln()
-}
-
-/// The probability that what is off by `blur` is on the right side of a bound that is `z` of it away, if it is now and
-/// then off by far more.
-fn likely(z: f64, blur: f64, oddly: f64) -> f64 {
-    const FARTHER: f64 = 4.0;
-    if oddly <= 0.0 || z > 5.0 {
-        return phi(z);
-    }
-    let odd = z * blur / (FARTHER * blur + 0.5);
-    (1.0 - oddly) * phi(z) + oddly * if odd < -6.0 { ln_phi(odd).exp() } else { phi(odd) }
-}
-
-/// Logarithm of the normal distribution function, good to a percent and far into the tail.
-pub(super) fn ln_phi(z: f64) -> f64 {
-    if z > 6.0 {
-        return 0.0;
-    }
-    if z < -6.0 {
-        return -z * z / 2.0 - (-z).ln() - 0.92;
-    }
-    phi(z).ln()
-}
-
-/// The normal distribution function, good to a percent for what matters and at least 1e-12
-/// (Abramowitz and Stegun 26.2.17).
-fn phi(z: f64) -> f64 {
-    let t = 1.0 / (1.0 + 0.231_641_9 * z.abs());
-    let poly = t
-        * (0.319_381_53
-            + t * (-0.356_563_782
-                + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
-    let tail = (-z * z / 2.0).exp() * 0.398_942_28 * poly;
-    (if z >= 0.0 { 1.0 - tail } else { tail }).max(1e-12)
 }

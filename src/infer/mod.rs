@@ -14,6 +14,7 @@ mod job;
 mod latency;
 mod learner;
 mod limit;
+mod normal;
 mod periods;
 mod prior;
 mod record;

@@ -54,6 +54,22 @@ pub(super) struct Excerpt {
     pub(super) late: Option<Box<Excerpt>>,
 }
 
+impl Excerpt {
+    /// The part from one time to another: its trips, and who was admitted then, or up to `before` seconds earlier.
+    pub(super) fn between(&self, from: f64, to: f64, before: f64) -> Self {
+        let trips = self.trips.iter().filter(|trip| from < trip.t && trip.t <= to);
+        Self {
+            sends: self.sends.between(from - before, to),
+            ends: self.ends.between(from - before, to),
+            trips: trips.copied().collect(),
+            notes: Vec::new(),
+            pauses: Vec::new(),
+            settled: self.settled,
+            late: self.late.as_ref().map(|late| Box::new(late.between(from, to, before))),
+        }
+    }
+}
+
 /// The record.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Record {

@@ -23,6 +23,17 @@ impl Track {
         Self { points: curve.points().collect() }
     }
 
+    /// The part of it from one time to another.
+    pub(super) fn between(&self, from: f64, to: f64) -> Self {
+        let begin = self.points.partition_point(|p| p.t <= from);
+        let end = self.points.partition_point(|p| p.t <= to);
+        let cut = |t: f64, next: usize| Point { t, n: Reader { points: &self.points, next }.at(t) };
+        let first = (begin > 0).then(|| cut(from, begin));
+        let last = (end > begin && end < self.points.len()).then(|| cut(to, end));
+        let inside = self.points[begin..end.max(begin)].iter().copied();
+        Self { points: first.into_iter().chain(inside).chain(last).collect() }
+    }
+
     pub(super) fn points(&self) -> &[Point] {
         &self.points
     }

@@ -59,6 +59,9 @@ pub(super) struct Bounds {
     pub(super) oddly: f64,
 }
 
+/// More admissions that found so much used tell no more.
+const WITNESSES_MAX: f64 = 8.0;
+
 impl Bounds {
     fn new(record: &Excerpt) -> Self {
         const ODDLY: f64 = 0.02;
@@ -69,7 +72,6 @@ impl Bounds {
 
     /// So many admissions, one after the other, found this used.
     fn used(&mut self, used: f64, admissions: f64) {
-        const WITNESSES_MAX: f64 = 8.0;
         if used > self.floor + 0.5 {
             self.witnesses = admissions.min(WITNESSES_MAX);
         } else if used > self.floor - 0.5 {
@@ -80,9 +82,13 @@ impl Bounds {
 
     /// The same, where what is used is known only to within so many requests.
     fn used_about(&mut self, used: f64, blur: f64, admissions: f64) {
+        const SURE: f64 = 0.35;
         let known = self.floor_blur.get_or_insert(0.25);
         if used - blur > self.floor - *known {
             (self.floor, self.witnesses, *known) = (used, admissions, blur);
+        } else if used > self.floor - 0.5 && blur < SURE && *known < SURE {
+            // Once is chance; time after time it is not.
+            self.witnesses = (self.witnesses + admissions).min(WITNESSES_MAX);
         }
     }
 
@@ -222,7 +228,7 @@ fn either_way(record: &Excerpt, bounds: impl Fn(&Excerpt) -> Bounds) -> Bounds {
 fn blur(trip: &Trip, settled: bool, latency: &Latency, edge: impl FnOnce() -> f64) -> f64 {
     if settled {
         let here = if trip.settled { 0.0 } else { trip.rate };
-        return edge_blur(edge().hypot(here), latency);
+        return edge_blur(both(edge(), here), latency);
     }
     let edge = trip.rate * latency.jitter * std::f64::consts::SQRT_2;
     (0.25_f64.powi(2) + edge.powi(2) + (trip.rate * 0.001).powi(2)).sqrt()
@@ -231,7 +237,13 @@ fn blur(trip: &Trip, settled: bool, latency: &Latency, edge: impl FnOnce() -> f6
 /// Of even traffic whose requests are each shifted by jitter of their own, so many pass an edge on its wrong side: the
 /// variance is what comes in the time that two are shifted apart.
 fn edge_blur(rate: f64, latency: &Latency) -> f64 {
-    0.25_f64.hypot(passed_edge(rate, latency))
+    both(0.25, passed_edge(rate, latency))
+}
+
+/// Two independent uncertainties together. `hypot` would guard against numbers that are none here, and costs as much as
+/// all the rest.
+fn both(a: f64, b: f64) -> f64 {
+    (a * a + b * b).sqrt()
 }
 
 fn passed_edge(rate: f64, latency: &Latency) -> f64 {

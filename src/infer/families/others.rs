@@ -2,7 +2,7 @@
 
 use super::super::curve::Point;
 use super::super::record::{Excerpt, Trip};
-use super::{Bounds, Latency, either_way, overtaken, passed_edge, rate_at};
+use super::{Bounds, Latency, both, either_way, overtaken, passed_edge, rate_at};
 
 /// A bucket that is refilled at `rate` per second: how many tokens are missing.
 pub(in crate::infer) struct Missing {
@@ -58,7 +58,8 @@ fn emptied(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
             true => ahead.at(trip.t + latency.jitter_max) - ahead.at(trip.t),
             false => 0.0,
         };
-        bounds.refused_about(missing.before(trip.t), blur, out_of_turn);
+        let bunched = if record.settled { bunched(rate, trip.rate, latency) } else { 0.0 };
+        bounds.refused_about(missing.before(trip.t), blur, out_of_turn + bunched);
     };
     for p in points {
         while let Some(trip) = trips.next_if(|trip| trip.t < p.t) {
@@ -70,6 +71,15 @@ fn emptied(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
         refuse(trip, &missing, &mut bounds);
     }
     bounds
+}
+
+/// Requests that are not much faster than the refill come close to emptying a bucket one after the other; the first that
+/// jitter bunches with others is refused. So many tokens are left then, as the largest of so many chances leaves.
+fn bunched(refill: f64, coming: f64, latency: &Latency) -> f64 {
+    let tokens = refill * latency.jitter;
+    let faster = (coming / refill - 1.0).max(0.005);
+    let chances = tokens * (1.0 + 1.0 / faster);
+    tokens * (2.0 * chances.max(1.0).ln()).sqrt()
 }
 
 /// How many places may be miscounted where nobody comes and nobody leaves.
@@ -90,10 +100,10 @@ pub(in crate::infer) fn concurrent(record: &Excerpt, latency: &Latency) -> Bound
     let mut before = 0.0;
     for p in record.sends.points() {
         let held = held(p.t);
-        witnesses.push((held, p.n - before));
+        witnesses.push((p.t, held, p.n - before));
         before = p.n;
         if record.settled {
-            bounds.used_about(held, SURE.hypot(passed_edge(leaving(p.t), latency)), 1.0);
+            bounds.used_about(held, both(SURE, passed_edge(leaving(p.t), latency)), 1.0);
         } else {
             bounds.used(held, 1.0);
         }
@@ -101,20 +111,38 @@ pub(in crate::infer) fn concurrent(record: &Excerpt, latency: &Latency) -> Bound
     // Everybody who found as many places taken might have been refused, had there been no more of them.
     if record.settled {
         let least = bounds.floor - 0.5;
-        let found = witnesses.iter().filter(|(held, _)| *held > least).map(|(_, n)| n);
+        let found = witnesses.iter().filter(|(_, held, _)| *held > least).map(|(_, _, n)| n);
         bounds.witnesses = found.sum::<f64>().clamp(1.0, WITNESSES_MAX);
     }
+    let mut since = f64::NEG_INFINITY;
     for trip in &record.trips {
         let held = held(trip.t);
+        if record.settled {
+            bounds.luck -= passed_by(&witnesses, trip, &mut since, held).ln_1p();
+        }
         let coming = if trip.settled { 0.0 } else { trip.rate };
         let blur = if record.settled {
-            SURE.hypot(passed_edge(leaving(trip.t).hypot(coming), latency))
+            both(SURE, passed_edge(both(leaving(trip.t), coming), latency))
         } else {
             0.12 + coming * latency.jitter * std::f64::consts::SQRT_2
         };
         bounds.refused(held, blur);
     }
     bounds
+}
+
+/// How many were admitted before traffic was first refused, though they found as many places taken: chance decided who of
+/// them all was refused. `since` is when somebody was refused before.
+fn passed_by(witnesses: &[(f64, f64, f64)], trip: &Trip, since: &mut f64, held: f64) -> f64 {
+    const ANEW: f64 = 1.0;
+    let from = std::mem::replace(since, trip.t);
+    if trip.t - from < ANEW {
+        return 0.0;
+    }
+    let begin = witnesses.partition_point(|(t, _, _)| *t <= from);
+    let end = witnesses.partition_point(|(t, _, _)| *t < trip.t);
+    let alike = witnesses[begin..end].iter().filter(|(_, after, _)| *after >= held + 0.5);
+    alike.map(|(_, _, n)| n).sum()
 }
 
 /// Requests no closer than `1 / rate`, as a bucket of one token has it, under jitter: the logarithm

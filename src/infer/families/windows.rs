@@ -3,7 +3,7 @@
 use super::super::curve::{Point, TOLERANCE_S};
 use super::super::record::{Excerpt, Trip};
 use super::super::track::{Reader, Track};
-use super::{Bounds, Latency, OnTheWay, Steady, blur, edge_blur, rate_at};
+use super::{Bounds, Latency, OnTheWay, Steady, blur, both, edge_blur, rate_at};
 
 /// At most so many in any half-open interval of `window` seconds.
 pub(in crate::infer) fn sliding(record: &Excerpt, latency: &Latency, window: f64) -> Bounds {
@@ -43,7 +43,10 @@ pub(in crate::infer) fn sliding(record: &Excerpt, latency: &Latency, window: f64
 /// Where the window that holds `t` begins, just before its first moment: a request on a boundary belongs to the
 /// window that it begins.
 pub(in crate::infer) fn window_begin(t: f64, window: f64, phase: f64) -> f64 {
-    phase + ((t - phase) / window).floor() * window - NUDGE
+    let windows = (t - phase) / window;
+    // As `floor` has it, without a call.
+    let whole = windows as i64 as f64;
+    phase + (whole - if whole > windows { 1.0 } else { 0.0 }) * window - NUDGE
 }
 
 /// At most so many in each window; one of them begins at `phase` seconds, or up to `open` before or after.
@@ -64,11 +67,10 @@ pub(in crate::infer) fn fixed(
             seen = from;
             let used = to_reader.at(from + window) - from_reader.at(from) - late.at(from + window);
             if record.settled {
-                let edges = rate_at(&mut from_reader, from, latency).hypot(rate_at(
-                    &mut to_reader,
-                    from + window,
-                    latency,
-                ));
+                let edges = both(
+                    rate_at(&mut from_reader, from, latency),
+                    rate_at(&mut to_reader, from + window, latency),
+                );
                 bounds.used_about(used, edge_blur(edges, latency), 1.0);
             } else {
                 bounds.used(used, 1.0);

@@ -60,7 +60,7 @@ impl Fit<'_> {
                 let begins = (period.open / window).min(1.0).ln() + cell.share;
                 let kind = |limit, window| Kind::FixedWindow { limit, window, phase };
                 let weight = FIXED.ln() + odd + begins;
-                self.window_members(window, &cell.found, weight, kind, members);
+                self.window_members((window, length.width), &cell.found, weight, kind, members);
             }
         }
     }

@@ -4,19 +4,44 @@ use std::time::Duration;
 
 use super::{Fit, Member, lasting};
 use crate::infer::families::{self, Bounds, Latency};
-use crate::infer::grid::{self, Cell, Weighed, divisions, ln_sum};
+use crate::infer::grid::{self, divisions, ln_sum};
 use crate::infer::limit::Limit;
 use crate::infer::prior::{
     COUNTED_LEAST, COUNTER, FIXED, LOG, ON_DEMAND, ln_liked, window_candidates,
 };
-use crate::infer::record::{Excerpt, Trip};
+use crate::infer::record::Excerpt;
 use crate::model::Kind;
 
-/// Windows of odd lengths that begin at fixed times and are looked at closely.
-const ODD_MAX: usize = 6;
-
 /// A window's length in seconds, the logarithm of its prior, and how far it is to the next: see [`window_candidates`].
-type Candidate = (f64, f64, f64);
+pub(super) type Candidate = (f64, f64, f64);
+
+/// What a record says of windows of a length that begin at a time, which is open by so much.
+type Counted = dyn Fn(&Excerpt, &Latency, f64, (f64, f64)) -> Bounds;
+
+/// Limiters whose windows begin at fixed times.
+pub(super) struct Phased<'a> {
+    pub(super) prior: f64,
+    /// What is used is a whole number of requests.
+    pub(super) whole: bool,
+    pub(super) bounds: &'a Counted,
+    pub(super) kind: &'a dyn Fn(u64, Duration, Duration) -> Kind,
+}
+
+impl Phased<'_> {
+    pub(super) fn limit(&self, bounds: &Bounds) -> Limit {
+        if self.whole { Limit::whole(bounds) } else { Limit::fractioned(bounds) }
+    }
+
+    /// By how much of a request a limit is told from what is used.
+    pub(super) fn half(&self) -> f64 {
+        if self.whole { 0.5 } else { 0.0 }
+    }
+
+    /// Where any part of a request may be used, how often so much was tells nothing.
+    pub(super) fn witnesses(&self, bounds: Bounds) -> Bounds {
+        if self.whole { bounds } else { Bounds { witnesses: 1.0, ..bounds } }
+    }
+}
 
 impl Fit<'_> {
     pub(super) fn windows(&self, members: &mut Vec<Member>) {
@@ -35,15 +60,20 @@ impl Fit<'_> {
             .filter(|c| c.0 * (c.2 / 2.0).exp() >= COUNTED_LEAST)
             .collect();
         self.anywhere(&long, ON_DEMAND, families::on_demand, on_demand, members);
-        let fixed = |limit, window, phase| Kind::FixedWindow { limit, window, phase };
-        let whole = Limit::whole as fn(&Bounds) -> Limit;
-        self.phased(&candidates, FIXED, (families::fixed, whole), fixed, members);
-        let counter = |limit, window, phase| Kind::SlidingCounter { limit, window, phase };
-        let fractioned = Limit::fractioned as fn(&Bounds) -> Limit;
-        let by_two = |record: &Excerpt, latency: &Latency, window: f64, at: (f64, f64)| {
-            families::counter(record, latency, window, at.0)
+        let fixed = Phased {
+            prior: FIXED,
+            whole: true,
+            bounds: &families::fixed,
+            kind: &|limit, window, phase| Kind::FixedWindow { limit, window, phase },
         };
-        self.phased(&long, COUNTER, (by_two, fractioned), counter, members);
+        self.phased(&candidates, &fixed, members);
+        let counter = Phased {
+            prior: COUNTER,
+            whole: false,
+            bounds: &|record, latency, window, at| families::counter(record, latency, window, at.0),
+            kind: &|limit, window, phase| Kind::SlidingCounter { limit, window, phase },
+        };
+        self.phased(&long, &counter, members);
     }
 
     /// Limiters whose windows are as long as one of the candidates and have no phase.
@@ -69,116 +99,62 @@ impl Fit<'_> {
             });
             for cell in cells {
                 let weight = share + prior.ln() + cell.share;
-                self.window_members(cell.at.exp(), &cell.found, weight, &kind, members);
+                let length = (cell.at.exp(), cell.width);
+                self.window_members(length, &cell.found, weight, &kind, members);
             }
         }
     }
 
     /// Limiters whose windows begin at fixed times: their phase is searched for first roughly and for all of
-    /// them, then closely for those that may be it.
-    fn phased(
-        &self,
-        candidates: &[Candidate],
-        prior: f64,
-        (bounds, limit): (
-            impl Fn(&Excerpt, &Latency, f64, (f64, f64)) -> Bounds,
-            fn(&Bounds) -> Limit,
-        ),
-        kind: impl Fn(u64, Duration, Duration) -> Kind,
-        members: &mut Vec<Member>,
-    ) {
+    /// them, then closely for those that may be it. A study looks at round ones closely at once (from afar, long ones
+    /// flatter), and for odd ones elsewhere: see [`Fit::odd`].
+    fn phased(&self, candidates: &[Candidate], family: &Phased<'_>, members: &mut Vec<Member>) {
         const COARSE: u32 = 24;
-        // The further from here, the more a window that is a little longer shifts where others begin.
+        let rival =
+            |members: &[Member]| members.iter().map(|m| m.weight).fold(f64::NEG_INFINITY, f64::max);
         let anchor = self.record.trips.last().map_or(0.0, |trip| trip.t);
-        let (span, rate) = (self.span(), self.rate());
-        let rival = members.iter().map(|m| m.weight).fold(f64::NEG_INFINITY, f64::max);
-        // `wide`: of the logarithm of the windows that this one stands for.
-        let search = |window: f64, wide: f64, levels: &[u32]| {
+        let rate = self.rate();
+        let search = |window: f64, levels: &[u32]| {
             grid::refine(anchor - window / 2.0, window, levels, 6, |phase, step| {
                 let at = (phase, step / 2.0);
-                let mut bounds = bounds(self.record, &self.latency, window, at);
+                let mut bounds = (family.bounds)(self.record, &self.latency, window, at);
                 bounds.soften(rate * step / 3.0);
-                if wide > 0.0 && self.thorough {
-                    let shift = |trip: &Trip| ((anchor - trip.t) * wide).min(window) / 3.0;
-                    let blurs: Vec<f64> =
-                        self.record.trips.iter().map(|trip| trip.rate * shift(trip)).collect();
-                    bounds.soften_each(&blurs);
-                }
-                limit(&bounds)
+                family.limit(&bounds)
             })
         };
-        let all = |window: f64, wide: f64| search(window, wide, &[COARSE]);
-        let closely = |window: f64, wide: f64| {
+        let closely = |window: f64| {
             let wanted = if self.thorough { window * rate } else { 0.0 };
-            search(window, wide, &divisions(COARSE, wanted))
+            search(window, &divisions(COARSE, wanted))
         };
-        let mut add = |window: f64, weight: f64, cells: Vec<Cell<Limit>>| {
-            for cell in cells {
+        let add = |&(window, share, _): &Candidate, members: &mut Vec<Member>| {
+            for cell in closely(window) {
                 let phase = Duration::try_from_secs_f64(cell.at.rem_euclid(window));
                 let phase = phase.unwrap_or_default();
-                let kind = |limit, window| kind(limit, window, phase);
-                self.window_members(window, &cell.found, weight + cell.share, kind, members);
+                let kind = |limit, window| (family.kind)(limit, window, phase);
+                let weight = share + family.prior.ln() + cell.share;
+                self.window_members((window, 0.0), &cell.found, weight, kind, members);
             }
         };
-        // Of the few that stand for no others, a study knows at once how well they do: from afar, long ones flatter.
-        let at_once = |step: f64| self.thorough && step <= 0.0;
-        let mut looks: Vec<Vec<Cell<Limit>>> = candidates
-            .iter()
-            .map(|&(w, _, step)| if at_once(step) { closely(w, 0.0) } else { all(w, step) })
-            .collect();
-        let rough: Vec<f64> =
-            candidates.iter().zip(&looks).map(|(c, cells)| c.1 + ln_sum(cells)).collect();
-        for i in self.worth_it(candidates, &rough, rival - prior.ln()) {
-            let (window, share, step) = candidates[i];
-            let share = share + prior.ln();
-            if at_once(step) {
-                add(window, share, std::mem::take(&mut looks[i]));
-                continue;
-            }
-            let fine = step > 0.0 && self.thorough;
-            // Until a window's end is known to within a request, wherever in the record it is.
-            let levels = if fine { divisions(1, step * span * rate) } else { vec![1] };
-            let weigh = |x: f64, wide: f64| Weighed(ln_sum(&all(x.exp(), wide)));
-            let mut lengths = grid::refine(window.ln(), step, &levels, 10, weigh);
-            if fine {
-                grid::thin(&mut lengths, 5);
-            }
-            for length in lengths {
-                let window = length.at.exp();
-                add(window, share + length.share, closely(window, length.width));
-            }
+        if self.thorough {
+            let round = candidates.iter().filter(|c| c.2 <= 0.0);
+            round.for_each(|candidate| add(candidate, members));
+            let odd: Vec<Candidate> = candidates.iter().copied().filter(|c| c.2 > 0.0).collect();
+            self.odd(&odd, family, rival(members), members);
+            return;
         }
-    }
-
-    /// Which of the candidates may be it, by how well they did from afar and how well others did.
-    fn worth_it(&self, candidates: &[Candidate], rough: &[f64], rival: f64) -> Vec<usize> {
+        // A rough search flatters: who does not matter in it never will.
         const NEAR: f64 = 8.0;
-        let odd = |c: &Candidate| c.2 > 0.0;
-        // A rough search flatters, those that stand for neighbours most: who does not matter in it never will.
-        let least = |of: bool| {
-            let alike =
-                candidates.iter().zip(rough).filter(|(c, _)| odd(c) == of || !self.thorough);
-            let near = alike.map(|(_, weight)| *weight).fold(f64::NEG_INFINITY, f64::max) - NEAR;
-            if self.thorough { near.max(rival - 10.0) } else { near }
-        };
-        let (least_odd, least_round) = (least(true), least(false));
-        let mut weights: Vec<f64> = candidates
-            .iter()
-            .zip(rough)
-            .filter(|(c, weight)| odd(c) && **weight > least_odd)
-            .map(|(_, weight)| *weight)
-            .collect();
-        weights.sort_by(|a, b| b.total_cmp(a));
-        let most = weights.get(ODD_MAX).copied().filter(|_| self.thorough).unwrap_or(least_odd);
-        let matters = |i: &usize| {
-            rough[*i] > if odd(&candidates[*i]) { most.max(least_odd) } else { least_round }
-        };
-        (0..candidates.len()).filter(matters).collect()
+        let rough: Vec<f64> =
+            candidates.iter().map(|c| c.1 + ln_sum(&search(c.0, &[COARSE]))).collect();
+        let least = rough.iter().copied().fold(f64::NEG_INFINITY, f64::max) - NEAR;
+        let near = candidates.iter().zip(&rough).filter(|(_, weight)| **weight > least);
+        near.for_each(|(candidate, _)| add(candidate, members));
     }
 
+    /// Windows of a length that stands for others, which differ by so much (of its logarithm).
     pub(super) fn window_members(
         &self,
-        window: f64,
+        (window, wide): (f64, f64),
         limit: &Limit,
         weight: f64,
         kind: impl Fn(u64, Duration) -> Kind,
@@ -192,7 +168,10 @@ impl Fit<'_> {
                 continue;
             }
             let rate = lasting(&kind, point.value, &self.latency);
-            let spread = point.spread / window;
+            // Where windows begin and end is known no closer than jitter lets it be; round ones are what they are.
+            let open = if wide > 0.0 { self.latency.jitter_max / window / 2.0 } else { 0.0 };
+            let longer = if self.thorough { rate * (wide / 3.5).hypot(open) } else { 0.0 };
+            let spread = (point.spread / window).hypot(longer);
             // One whole number, and not all of them together.
             let one = self.thorough && !self.flat && limit.points.len() > 1;
             let liked = if one { ln_liked(point.value, 1.0 / point.value) } else { 0.0 };

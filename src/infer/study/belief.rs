@@ -75,7 +75,9 @@ impl Belief {
 
     /// Whether rate and burst are known.
     pub(super) fn knows_numbers(&self) -> bool {
-        let Some(posterior) = &self.posterior else { return false };
+        let Some(posterior) = self.posterior.as_ref().filter(|p| p.explains()) else {
+            return false;
+        };
         let (Some(rate), Some(burst)) = (posterior.rate(None), posterior.burst(None)) else {
             return false;
         };
@@ -128,6 +130,16 @@ impl Belief {
             count: count.min(prices.count_max),
         };
         Some(Experiment { pieces: vec![piece], why: "whether as many are admitted as predicted" })
+    }
+
+    /// Where nothing explains what was seen, no prediction tells which experiment would: as many as ever were admitted,
+    /// and more, at one of several rates.
+    pub(super) fn unexplained(&self, rate_max: f64, nth: usize, most: u64) -> Option<Experiment> {
+        const SLOWER: [f64; 4] = [1.0, 0.6, 0.8, 0.4];
+        self.posterior.as_ref().filter(|posterior| !posterior.explains())?;
+        let (rate, count) = (rate_max * SLOWER[nth % SLOWER.len()], most + most / 3 + 20);
+        let pieces = vec![Piece { wait: 0.0, rate, count }];
+        Some(Experiment { pieces, why: "how much is admitted from rest, which nothing explains" })
     }
 
     /// Whether it is known if a party shares the limit of the first.

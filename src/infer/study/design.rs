@@ -83,9 +83,11 @@ fn no_longer(
     let (held, jitter) = (posterior.latency.held(), posterior.latency.jitter);
     let most = sample
         .iter()
-        .map(|(kind, _)| predict(kind, &experiment, start, held, jitter))
-        .filter(|predicted| predicted.refused)
-        .map(|predicted| predicted.admitted)
+        .map(|(kind, _)| {
+            let predicted = predict(kind, &experiment, start, held, jitter);
+            // Who is not refused may be found out by more than others admit: as many as it admits at once.
+            if predicted.refused { predicted.admitted } else { predicted.admitted.min(burst(kind)) }
+        })
         .fold(0.0, f64::max);
     let mut left = (most * BEYOND.0 + BEYOND.1) as u64;
     for piece in &mut experiment.pieces {

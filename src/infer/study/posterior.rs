@@ -7,6 +7,7 @@ use super::observations::{Attempt, Observations};
 use super::queueing::queueing;
 use crate::infer::families::Latency;
 use crate::infer::fit::{Fit, Member, Served};
+use crate::infer::record::Excerpt;
 use crate::model::Kind;
 
 /// The limiters that may be it.
@@ -31,8 +32,9 @@ const CONTRADICTED: (f64, f64) = (-22.0, 1.5);
 const QUEUE_CONTRADICTED: (f64, f64) = (-25.0, 3.0);
 /// How much less likely the record may become by its pauses: at all, and by each of them.
 const EXPLAINED: (f64, f64) = (5.0, 0.5);
-/// No rate and no window is known closer than this, as a ratio: clocks differ, and servers count in milliseconds.
-const CLOSEST: f64 = 5e-4;
+/// No rate, no quota and no window is known closer than this, as a ratio: clocks differ, and servers count in
+/// milliseconds.
+const CLOSEST: f64 = 7e-4;
 /// Members lighter than this, in relation to the heaviest, are left out.
 const LIGHTEST: f64 = 1e-6;
 
@@ -77,19 +79,43 @@ impl Posterior {
         flat: bool,
         served: Option<Served>,
     ) -> Option<Self> {
-        let taken_for = |pauses: Pauses| {
-            let record = evidence::excerpt(observations, &latency, pauses, &belongs);
+        let weighed = |record: &Excerpt| {
             let inherited = None;
-            let fit = Fit { record: &record, latency, inherited, thorough: true, flat, served };
-            Self::from(fit.members()?, latency, pauses, record.trips.len())
+            Fit { record, latency, inherited, thorough: true, flat, served }.members()
         };
-        let apart = taken_for(Pauses::Lockout)?;
-        let within = taken_for(Pauses::Limit)?;
-        let holds = within.trips.saturating_sub(apart.trips) as f64;
+        let record = |pauses| evidence::excerpt(observations, &latency, pauses, &belongs);
+        let (apart, within) = (record(Pauses::Lockout), record(Pauses::Limit));
+        let trips = (apart.trips.len(), within.trips.len());
+        let lockout = weighed(&apart)?;
+        if trips.0 == trips.1 && apart.pauses == within.pauses {
+            return Self::from(lockout, latency, Pauses::Limit, trips.1);
+        }
+        let limit = weighed(&within)?;
+        let holds = trips.1.saturating_sub(trips.0) as f64;
         // A limit that explains the pauses as well is believed, even if it explains them a little worse.
         let a_little = EXPLAINED.0 + EXPLAINED.1 * holds;
-        let otherwise = apart.evidence + lockout::ln_likelihood(observations, &belongs);
-        Some(if within.evidence > otherwise - a_little { within } else { apart })
+        let otherwise = lockout::ln_likelihood(observations, &belongs) - a_little;
+        let mut within = Self::from(limit, latency, Pauses::Limit, trips.1)?;
+        let mut apart = Self::from(lockout, latency, Pauses::Lockout, trips.0)?;
+        let odds = within.evidence - apart.evidence - otherwise;
+        if odds > 0.0 {
+            within.mix(apart, -odds);
+            Some(within)
+        } else {
+            apart.mix(within, odds);
+            Some(apart)
+        }
+    }
+
+    /// Adds what another reading of the same record says, by the logarithm of its odds: an experiment may tell which of
+    /// them holds.
+    fn mix(&mut self, other: Self, ln_odds: f64) {
+        let odds = ln_odds.exp();
+        let scaled = |of: f64| move |m: Member| Member { weight: m.weight * of, ..m };
+        let members = std::mem::take(&mut self.members).into_iter().map(scaled(1.0 / (1.0 + odds)));
+        let others = other.members.into_iter().map(scaled(odds / (1.0 + odds)));
+        self.members = members.chain(others).filter(|m| m.weight > LIGHTEST).collect();
+        self.members.sort_by(|a, b| b.weight.total_cmp(&a.weight));
     }
 
     fn from(
@@ -160,7 +186,10 @@ impl Posterior {
 
     /// Requests at once after a rest.
     pub(super) fn burst(&self, kind: Option<KindName>) -> Option<Figure> {
-        figure(self.of_kind(kind).map(|m| (burst(&m.kind), 0.25, m.weight)))
+        figure(self.of_kind(kind).map(|m| {
+            let burst = burst(&m.kind);
+            (burst, (burst * CLOSEST).max(0.25), m.weight)
+        }))
     }
 
     /// Length of the window, in seconds.

@@ -305,6 +305,10 @@ impl Prober {
             return None;
         }
         let most = trials.iter().map(|trial| trial.admitted).max().unwrap_or_default();
+        let idle = trials.last().is_some_and(|trial| !trial.refused);
+        if idle && let Some(experiment) = belief.unexplained(rate_max, trials.len(), most) {
+            return Some(experiment);
+        }
         let best = || belief.experiment(&prices, now.as_secs_f64(), made);
         // Where everything that is believed predicts the same, it is put to the test.
         let test = || {
