@@ -35,7 +35,7 @@ struct Arguments {
     /// Every case, and every experiment of it.
     #[arg(long)]
     watch: bool,
-    /// Every case that came out wrong, or whose intervals miss the truth.
+    /// Every case that came out wrong, or whose intervals miss the truth, or whose scope is wrong.
     #[arg(long)]
     wrong: bool,
     /// Given by cargo to every benchmark.
@@ -62,8 +62,7 @@ fn main() -> ExitCode {
                     }
                     let sat = sit::sit(case, arguments.watch);
                     let mark = mark::mark(case, &sat);
-                    if arguments.watch || (arguments.wrong && !(mark.is_right() && covered(&mark)))
-                    {
+                    if arguments.watch || (arguments.wrong && !is_faultless(&mark)) {
                         println!("{}", mark::line(case, &sat, &mark));
                     }
                     if let Ok(mut marks) = marks.lock() {
@@ -78,9 +77,10 @@ fn main() -> ExitCode {
     if all_bars_kept(&marks) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Whether what is said of the rate and the burst holds the truth.
-fn covered(mark: &mark::Mark) -> bool {
-    mark.rate_covered == Some(true) && mark.burst_covered == Some(true)
+/// Whether everything that is said is right, and what is said of the rate and the burst holds the truth.
+fn is_faultless(mark: &mark::Mark) -> bool {
+    let covered = mark.rate_covered == Some(true) && mark.burst_covered == Some(true);
+    mark.is_right() && covered && mark.scope != Some(false) && mark.behind.told_right
 }
 
 /// Those of what comes out right; costs are printed beside what is allowed.

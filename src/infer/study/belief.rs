@@ -196,7 +196,8 @@ impl Belief {
     }
 }
 
-fn to_forget(kind: &Kind) -> f64 {
+/// Seconds of silence after which a limiter has forgotten everything.
+pub(super) fn to_forget(kind: &Kind) -> f64 {
     let window = kind.window().as_secs_f64();
     match kind {
         Kind::SlidingCounter { .. } => 2.0 * window,

@@ -141,8 +141,12 @@ impl Posterior {
     pub(super) fn explains(&self) -> bool {
         // Delays that a queue predicts are evidence of their own: then little less is asked of what it refuses.
         let (least, each) = if self.delays > 0.0 { QUEUE_CONTRADICTED } else { CONTRADICTED };
-        // The larger the limit, the more numbers there are that it might have been.
-        let numbers = self.members.first().map_or(0.0, |m| burst(&m.kind).max(1.0).ln());
+        // The larger the limit, the more numbers there are that it might have been; and times at which its windows begin.
+        let numbers = self.members.first().map_or(0.0, |m| {
+            let of_limits = burst(&m.kind).max(1.0).ln();
+            let phased = matches!(m.kind, Kind::FixedWindow { .. } | Kind::SlidingCounter { .. });
+            if phased { 2.0 * of_limits } else { of_limits }
+        });
         self.evidence > least - each * self.trips as f64 - numbers
     }
 

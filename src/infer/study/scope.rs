@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::belief;
 use super::conclusion::{Finding, PairFinding, Reason, ScopeFinding};
 use super::evidence::{self, Pauses};
 use super::nested::Inner;
@@ -168,6 +169,8 @@ pub(super) fn pair(
     latency: &Latency,
     other: usize,
 ) -> PairFinding {
+    let alone = by_themselves(observations, kind, latency, other);
+    let observations = alone.as_ref().unwrap_or(observations);
     let record = |parties: &[usize]| {
         evidence::excerpt(observations, latency, Pauses::Lockout, |a| parties.contains(&a.party))
     };
@@ -201,6 +204,27 @@ pub(super) fn pair(
         }
     };
     pair_of(&observations.parties, other, shared)
+}
+
+/// The record without what happened while others than the two sent: who shares the limit with one of them uses it up as
+/// well. It is divided where everything had been forgotten and nobody was being refused. `None`: then nothing would be
+/// left of the other, as where everybody sends all the time.
+fn by_themselves(
+    observations: &Observations,
+    kind: &Kind,
+    latency: &Latency,
+    other: usize,
+) -> Option<Observations> {
+    const MOSTLY: f64 = 0.9;
+    let forgotten = belief::to_forget(kind).max(latency.held()) * MOSTLY;
+    let is_new = |before: &Attempt, next: &Attempt| {
+        !before.is_refused() && next.sent - before.sent > forgotten.max(latency.rtt)
+    };
+    let stretches = observations.attempts.chunk_by(|before, next| !is_new(before, next));
+    let theirs = |stretch: &&[Attempt]| stretch.iter().all(|a| a.party == 0 || a.party == other);
+    let attempts: Vec<Attempt> = stretches.filter(theirs).flatten().copied().collect();
+    let tells = attempts.iter().any(|a| a.party == other);
+    tells.then(|| Observations { attempts, ..observations.clone() })
 }
 
 /// The first party and another, with what was found.

@@ -314,7 +314,11 @@ impl Prober {
         let test = || {
             (trials.len() < TESTED_MAX).then(|| belief.test(&prices, trials.len(), most)).flatten()
         };
-        if known || !tested { test() } else { best().or_else(test) }
+        let unexplained = || {
+            let few = trials.len() < 2 * TESTED_MAX;
+            few.then(|| belief.unexplained(rate_max, trials.len(), most)).flatten()
+        };
+        if known || !tested { test() } else { best().or_else(test).or_else(unexplained) }
     }
 
     /// An experiment with the next party of which it is not known whether it shares the limit of the first: most of a
