@@ -134,7 +134,8 @@ impl Fit<'_> {
     fn buckets(&self, members: &mut Vec<Member>) {
         let top = (self.rate() * 1.1).ln();
         // A search passes by a slow refill at high speed, and says so little of it that the grid has to be wide.
-        let (range, steps) = if self.thorough { (4_000.0_f64, 240) } else { (50.0, 120) };
+        // Of many refusals that a slow climb ends with, all are off together where the grid is too coarse.
+        let (range, steps) = if self.thorough { (4_000.0_f64, 960) } else { (50.0, 120) };
         let (range, kept) = (range.ln(), if self.thorough { 24 } else { 6 });
         let flat = self.flat;
         let weigh = |x: f64, step: f64| {

@@ -58,8 +58,7 @@ fn emptied(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
             true => ahead.at(trip.t + latency.jitter_max) - ahead.at(trip.t),
             false => 0.0,
         };
-        let bunched = if record.settled { bunched(rate, trip.rate, latency) } else { 0.0 };
-        bounds.refused_about(missing.before(trip.t), blur, out_of_turn + bunched);
+        bounds.refused_about(missing.before(trip.t), blur, out_of_turn);
     };
     for p in points {
         while let Some(trip) = trips.next_if(|trip| trip.t < p.t) {
@@ -71,15 +70,6 @@ fn emptied(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
         refuse(trip, &missing, &mut bounds);
     }
     bounds
-}
-
-/// Requests that are not much faster than the refill come close to emptying a bucket one after the other; the first that
-/// jitter bunches with others is refused. So many tokens are left then, as the largest of so many chances leaves.
-fn bunched(refill: f64, coming: f64, latency: &Latency) -> f64 {
-    let tokens = refill * latency.jitter;
-    let faster = (coming / refill - 1.0).max(0.005);
-    let chances = tokens * (1.0 + 1.0 / faster);
-    tokens * (2.0 * chances.max(1.0).ln()).sqrt()
 }
 
 /// How many places may be miscounted where nobody comes and nobody leaves.
