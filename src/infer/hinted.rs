@@ -32,9 +32,9 @@ const REFUSED_BLUR: f64 = 0.3;
 /// A refusal so soon after the end of a window may be of that window: in seconds, and as the share of the limit that is
 /// sent meanwhile.
 const EDGE_S: f64 = 0.01;
+const EDGE: f64 = 0.1;
 /// Two clocks measure a window to within this, in seconds.
 const CLOCKS_S: f64 = 0.001;
-const EDGE: f64 = 0.1;
 /// Where one request less is hardly missed.
 const MANY: f64 = 50.0;
 /// A refusal with less than this share of the limit used contradicts what hints say of it.

@@ -14,11 +14,12 @@ const CUT: f64 = 0.03;
 /// so much.
 const SOON: f64 = 0.1;
 const CUT_MAX: f64 = 0.5;
-/// Below such a share of where the latest refusal came, the way back takes this long.
+/// For each of several that came soon the way back begins at so much less, and takes so much longer, up to a time.
 const NEAR: f64 = 0.9;
 const BACK_S: f64 = 8.0;
 const BACK_MAX_S: f64 = 120.0;
-/// When the usual time has passed without one, the rate rises faster and faster.
+/// When the usual time has passed without one, the rate rises faster and faster: by so many cuts at twice that time, and
+/// in all by no more than this, as a logarithm.
 const LATE: f64 = 4.0;
 const LATE_MOST: f64 = 10.0;
 /// What was admitted on average over so many seconds may be sent again, unless refusals say otherwise.

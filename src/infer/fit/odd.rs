@@ -128,7 +128,7 @@ impl Fit<'_> {
                     .collect()
             })
             .collect();
-        together(&parts, family)
+        left_by(&parts, family)
     }
 
     /// What a record says of windows about so long that begin at about that time, each as a middle and a width.
@@ -145,7 +145,6 @@ impl Fit<'_> {
             (family.bounds)(record, &self.latency, window * (1.0 + longer), at)
         };
         let mut found = bounds(0.0, 0.0);
-        let mut below = 0.0_f64;
         // Where each window begins as late as it may, and as early.
         let others = [bounds(-wide / 2.0, part), bounds(wide / 2.0, -part)];
         let floor_blur = found.below();
@@ -154,9 +153,8 @@ impl Fit<'_> {
             let off = others.iter().map(off).fold(0.0, f64::max);
             found.roofs[i].1 += off * UNIFORM;
         }
-        for other in &others {
-            below = below.max((other.floor - found.floor).abs());
-        }
+        let below = |other: &Bounds| (other.floor - found.floor).abs();
+        let below = others.iter().map(below).fold(0.0, f64::max);
         found.floor_blur = Some(floor_blur + below * UNIFORM);
         found
     }
@@ -255,7 +253,7 @@ fn divided_patch(
 }
 
 /// What is left of a limit by several parts of a record, each of which is as one of its phases has it.
-fn together(parts: &[Vec<Bounds>], family: &Phased<'_>) -> Limit {
+fn left_by(parts: &[Vec<Bounds>], family: &Phased<'_>) -> Limit {
     const STEPS: u32 = 48;
     let most = |of: &dyn Fn(&Bounds) -> f64, part: &[Bounds]| {
         part.iter().map(of).fold(f64::NEG_INFINITY, f64::max)

@@ -195,3 +195,43 @@ fn what_is_left_of_one_window_does_not_rise_or_the_hints_are_of_somebody_else() 
     }
     assert_eq!(policy.pace().hints_trusted, Some(false));
 }
+
+#[test]
+fn a_bucket_is_believed_after_a_third_refusal_where_one_costs_little() {
+    let bucket = |throttles| Estimate {
+        limiter: Kind::TokenBucket { rate: "100/s".parse().expect("a rate"), burst: 60 },
+        throttles,
+        ..known(100.0)
+    };
+    let refused = |policy: &mut Adaptive, throttles, t: f64, pause: f64| {
+        policy.closed(at(t));
+        policy.estimated(Some(bucket(throttles)), at(t));
+        policy.opened(Duration::from_secs_f64(pause), at(t + pause));
+        policy.pace().state
+    };
+    let mut policy = Adaptive::new(SETTINGS, 1_000.0, None, at(0.0));
+    assert_eq!(refused(&mut policy, 2, 1.0, 1.0), PaceState::Seeking);
+    assert_eq!(refused(&mut policy, 3, 30.0, 1.0), PaceState::Holding);
+    let mut dear = Adaptive::new(SETTINGS, 1_000.0, None, at(0.0));
+    refused(&mut dear, 1, 1.0, 30.0);
+    assert_eq!(refused(&mut dear, 2, 60.0, 30.0), PaceState::Holding, "what is dear is not tested");
+}
+
+#[test]
+fn as_many_are_in_flight_as_there_may_be_places_while_it_is_looked_for() {
+    let places = |limit, low: f64, high: f64| Estimate {
+        rate: Interval { value: 380.0, low, high },
+        cautious: low,
+        limiter: Kind::Concurrency { limit },
+        ..known(380.0)
+    };
+    let mut policy = Adaptive::new(SETTINGS, 1_000.0, None, at(0.0));
+    policy.closed(at(1.0));
+    policy.estimated(Some(places(19, 340.0, 400.0)), at(1.0));
+    policy.opened(Duration::from_secs(1), at(2.0));
+    assert_eq!((policy.pace().state, policy.in_flight_max()), (PaceState::Seeking, Some(20)));
+    policy.closed(at(3.0));
+    policy.estimated(Some(places(19, 379.5, 380.5)), at(3.0));
+    policy.opened(Duration::from_secs(1), at(4.0));
+    assert_eq!((policy.pace().state, policy.in_flight_max()), (PaceState::Holding, Some(19)));
+}
