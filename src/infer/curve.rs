@@ -11,6 +11,8 @@ use std::collections::VecDeque;
 const TOLERANCE: f64 = 0.005;
 /// Half a millisecond of requests may be off: arrivals are not known more closely.
 pub(super) const TOLERANCE_S: f64 = 0.0005;
+/// The same of a study's curves, which has the time.
+pub(super) const CLOSE_TOLERANCE_S: f64 = 2e-5;
 
 /// A point of the curve: at `t` seconds the `n`-th was counted.
 #[derive(Clone, Copy, Debug, PartialEq)]

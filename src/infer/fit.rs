@@ -7,6 +7,7 @@
 
 mod aligned;
 mod odd;
+mod queues;
 mod windows;
 
 use super::families::{self, Latency};
@@ -14,11 +15,12 @@ use super::grid;
 use super::limit::{LIMIT_RANGE, Limit, LimitPoint};
 use super::prior::{BUCKET, CONCURRENT, SPACED, ln_liked};
 use super::record::Excerpt;
-use super::summary::alike;
+use super::summary::{Alike, alike};
 use crate::model::{Kind, Rate};
 
-/// How much likelier an inherited limiter is, as a logarithm.
-const INHERITED: f64 = 3.4;
+/// How much likelier an inherited limiter is, and another that counts over the same window, as logarithms.
+const INHERITED: f64 = 5.0;
+const SAME_WINDOW: f64 = 2.0;
 
 /// One limiter that may be it.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +59,15 @@ pub(super) struct Served {
     pub(super) spread: f64,
 }
 
+/// What is not asked again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Sure {
+    /// A limiter of the kind that it is.
+    pub(super) kind: Kind,
+    /// Between which the length of its windows lies, in seconds.
+    pub(super) lengths: (f64, f64),
+}
+
 /// A fit of one record.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fit<'a> {
@@ -70,6 +81,8 @@ pub(super) struct Fit<'a> {
     pub(super) flat: bool,
     /// What is admitted is delayed: it is a queue.
     pub(super) served: Option<Served>,
+    /// No windows that begin at fixed times are looked for but these: their search costs more than all the rest.
+    pub(super) sure: Option<Sure>,
 }
 
 impl Fit<'_> {
@@ -87,12 +100,16 @@ impl Fit<'_> {
         self.spaced(&mut members);
         self.concurrent(&mut members);
         self.windows(&mut members);
-        self.aligned(&mut members);
         self.as_long_as_held(&mut members);
         members.iter_mut().for_each(|m| m.weight += self.ln_silences(&m.kind));
         if let Some(inherited) = &self.inherited {
-            let heirs = members.iter_mut().filter(|m| alike(&m.kind, inherited));
-            heirs.for_each(|m| m.weight += INHERITED);
+            for member in &mut members {
+                member.weight += match alike(&member.kind, inherited) {
+                    Alike::Kind => INHERITED,
+                    Alike::Window => SAME_WINDOW,
+                    Alike::Nothing => 0.0,
+                };
+            }
         }
         Some(members)
     }
@@ -132,6 +149,8 @@ impl Fit<'_> {
     }
 
     fn buckets(&self, members: &mut Vec<Member>) {
+        /// Refills that differ by less than this, as a ratio, are one.
+        const FINE: f64 = 5e-4;
         let top = (self.rate() * 1.1).ln();
         // A search passes by a slow refill at high speed, and says so little of it that the grid has to be wide.
         // Of many refusals that a slow climb ends with, all are off together where the grid is too coarse.
@@ -141,6 +160,10 @@ impl Fit<'_> {
         let weigh = |x: f64, step: f64| {
             let bounds = |x: f64| families::bucket(self.record, &self.latency, x.exp());
             let (low, mut mid) = (bounds(x - step / 2.0), bounds(x));
+            // A slow climb tells the refill so closely that one that stands for others would pass it by.
+            if self.thorough && step > FINE {
+                mid = mid.or(&low).or(&bounds(x + step / 2.0));
+            }
             mid.soften_towards(&low, 0.5);
             let limit = Limit::real(&mid, if flat { f64::NAN } else { x.exp() });
             // So few tokens are emptied by jitter alone: see `spaced`. They would only crowd others out.
@@ -162,34 +185,6 @@ impl Fit<'_> {
         }
     }
 
-    /// What a queue refuses is what a bucket of the same rate would. Its delays tell the rate, closer than refusals do
-    /// and whatever jitter makes of those: they tell the depth.
-    fn queues(&self, served: &Served, members: &mut Vec<Member>) {
-        const STEPS: i32 = 8;
-        const APART: f64 = 0.375;
-        let found = |rate: f64| {
-            let bounds = families::bucket(self.record, &self.latency, rate);
-            Limit::fractioned(&bounds)
-        };
-        let rates = (-STEPS..=STEPS).map(|i| {
-            let off = f64::from(i) * APART;
-            let rate = served.rate * (served.spread * off).exp();
-            (rate, (-off * off / 2.0) + (APART / 2.507).ln(), found(rate))
-        });
-        let rates: Vec<_> = rates.collect();
-        let best = rates.iter().map(|(_, _, found)| found.weight).fold(f64::NEG_INFINITY, f64::max);
-        for (rate, share, found) in &rates {
-            let Some(exact) = Rate::from_per_second(*rate) else { continue };
-            let spread = rate * served.spread * APART / 2.0;
-            for point in &found.points {
-                let depth = (point.value.round().max(1.0) as u64).saturating_sub(1);
-                let kind = Kind::Queue { rate: exact, depth };
-                let weight = BUCKET.ln() + share + best + point.weight - found.weight;
-                members.push(Member { kind, rate: *rate, spread, weight });
-            }
-        }
-    }
-
     fn bucket_member(&self, rate: f64, step: f64, limit: &Limit, weight: f64) -> Option<Member> {
         let burst = limit.value.max(1.0);
         let lasting = even(rate, burst, &self.latency);
@@ -206,17 +201,24 @@ impl Fit<'_> {
         let gap = self.record.trips.iter().map(|trip| trip.gap).fold(0.0, f64::max);
         // Where the spacing that is asked for may lie: the jitter took at most itself away.
         let (low, high) = (gap * 0.9, (gap + jitter) * 1.1);
-        let low = (low - jitter).max(gap * 0.2);
-        let step = (high - low) / f64::from(STEPS);
-        for i in 0..=STEPS {
-            let spacing = low + step * f64::from(i);
-            let rate = 1.0 / spacing;
-            let share = SPACED.ln() + (step / spacing / LIMIT_RANGE).ln();
-            let weight = share + families::spaced(self.record, &self.latency, rate);
+        let low = (low - jitter).max(gap * if self.thorough { 0.2 } else { 0.05 });
+        let range = high - low;
+        // With little jitter, refusals tell a spacing more closely than so many steps do.
+        let fine = !self.thorough && range / f64::from(STEPS) > jitter;
+        let levels: &[u32] = if fine { &[STEPS, 5, 4] } else { &[STEPS] };
+        let weigh = |spacing: f64, step: f64| {
+            let jitter_max = if fine { jitter.max(step) } else { jitter };
+            let latency = Latency { jitter_max, ..self.latency };
+            grid::Weighed(families::spaced(self.record, &latency, 1.0 / spacing))
+        };
+        for cell in grid::refine((low + high) / 2.0, range, levels, 6, weigh) {
+            let rate = 1.0 / cell.at;
+            let weight =
+                SPACED.ln() + (range / cell.at / LIMIT_RANGE).ln() + cell.share + cell.found.0;
             let lasting = even(rate, 1.0, &self.latency);
             let Some(exact) = Rate::from_per_second(rate) else { continue };
             let kind = Kind::TokenBucket { rate: exact, burst: 1 };
-            let spread = lasting * lasting * step / 3.0;
+            let spread = lasting * lasting * cell.width / 3.0;
             members.push(Member { kind, rate: lasting, spread, weight });
         }
     }

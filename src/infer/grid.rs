@@ -113,7 +113,11 @@ pub(super) fn divisions(first: u32, wanted: f64) -> Vec<u32> {
 
 /// Logarithm of what cells weigh together.
 pub(super) fn ln_sum<T: Worth>(cells: &[Cell<T>]) -> f64 {
-    let weights = cells.iter().map(|c| c.share + c.found.weight());
+    ln_sum_of(cells.iter().map(|c| c.share + c.found.weight()))
+}
+
+/// Logarithm of a sum, of the logarithms of what it is of.
+pub(super) fn ln_sum_of(weights: impl Iterator<Item = f64> + Clone) -> f64 {
     let best = weights.clone().fold(f64::NEG_INFINITY, f64::max);
     if !best.is_finite() {
         return best;

@@ -4,6 +4,9 @@
 //! either predicts it or does not, so no refusal is needed. What the reset says is evidence of less
 //! weight, because dialects disagree on what it counts to.
 
+mod prediction;
+mod said;
+
 use std::time::Duration;
 
 use super::curve::Point;
@@ -15,6 +18,8 @@ use super::prior::{COUNTED_LEAST, window_candidates};
 use super::record::{Excerpt, Note, Trip};
 use super::track::Reader;
 use crate::model::{Kind, Rate};
+use prediction::{Prediction, between};
+use said::{ln_reset, unit};
 
 /// Hints that a fit looks at, the latest, evenly spread.
 const LOOKED_AT: usize = 48;
@@ -22,9 +27,8 @@ const LOOKED_AT: usize = 48;
 const LEAST: usize = 6;
 /// Hints follow one another too closely to be independent evidence; each counts for this much.
 const WORTH: f64 = 0.5;
-/// The chance that a hint is off for reasons of its own; and that a reset means something else.
+/// The chance that a hint is off for reasons of its own.
 const ODD_USED: f64 = 0.02;
-const ODD_RESET: f64 = 0.3;
 /// If the best member predicts fewer hints than this share, the hints describe something else.
 const EXPLAINED: f64 = 0.7;
 /// How closely what is used at a refusal can be predicted, but for jitter.
@@ -35,42 +39,16 @@ const EDGE_S: f64 = 0.01;
 const EDGE: f64 = 0.1;
 /// Two clocks measure a window to within this, in seconds.
 const CLOCKS_S: f64 = 0.001;
+/// How long before a hint the rate is looked at, in seconds; less where there is not so much.
+const ABOUT_S: f64 = 0.5;
+const ABOUT_LEAST_S: f64 = 0.02;
+/// Hardly anybody states what may be sent in less than a second: how unlikely that is, as a logarithm.
+const STATED_LEAST_S: f64 = 0.99;
+const UNSTATED: f64 = 6.0;
 /// Where one request less is hardly missed.
 const MANY: f64 = 50.0;
 /// A refusal with less than this share of the limit used contradicts what hints say of it.
 const FULL: f64 = 0.85;
-
-/// What a member says at the time of a note: how much is used, and when the quota is whole again.
-#[derive(Clone, Copy)]
-struct Prediction {
-    used: f64,
-    /// How far off that may be, for what a member stands for beside itself.
-    give: f64,
-    reset: f64,
-}
-
-impl Prediction {
-    const fn exactly(used: f64, reset: f64) -> Self {
-        Self { used, give: 0.0, reset }
-    }
-
-    /// That of a member that stands for all between two others.
-    fn between(self, other: Self) -> Self {
-        Self {
-            used: (self.used + other.used) / 2.0,
-            give: (self.used - other.used).abs() / 2.0,
-            reset: (self.reset + other.reset) / 2.0,
-        }
-    }
-}
-
-/// What is said by a member that stands for all between two others.
-fn between(
-    mut one: impl FnMut(&Note) -> Prediction,
-    mut other: impl FnMut(&Note) -> Prediction,
-) -> impl FnMut(&Note) -> Prediction {
-    move |note| one(note).between(other(note))
-}
 
 /// Says what is used at each of some notes, in order of time.
 type Predictor<'a> = Box<dyn FnMut(&Note) -> Prediction + 'a>;
@@ -91,24 +69,29 @@ pub(super) struct Evidence<'a> {
     /// another.
     trips: Vec<(Trip, Note)>,
     jitter: f64,
+    jitter_max: f64,
 }
 
 impl<'a> Evidence<'a> {
-    /// `None`: there are too few.
-    pub(super) fn of(record: &'a Excerpt, latency: &Latency) -> Option<Self> {
+    /// `None`: there are too few. `believed` is what was told from those before them.
+    pub(super) fn of(
+        record: &'a Excerpt,
+        latency: &Latency,
+        believed: Option<&Kind>,
+    ) -> Option<Self> {
         let stated = record.notes.last()?.limit;
         let same: Vec<&Note> =
             record.notes.iter().rev().take_while(|n| n.limit == stated).collect();
         if same.len() < LEAST {
             return None;
         }
-        let unit = unit(stated, &same);
+        let unit = unit(stated, &same, believed.map(Kind::quota));
         let limit = stated / unit;
         let since = same.last()?.t;
         let every = same.len().div_ceil(LOOKED_AT);
         let (mut now, mut before) = (record.sends.reader(), record.sends.reader());
         let blurred = |note: &&Note| {
-            let rate = (now.at(note.t) - before.at(note.t - 0.5)) / 0.5;
+            let rate = rate_before(note.t, record.sends.start(), &mut now, &mut before);
             let note = Note { limit, used: note.used / unit, ..**note };
             Looked { note, blur: 0.6 + rate * latency.jitter * 2.0, rate }
         };
@@ -121,6 +104,7 @@ impl<'a> Evidence<'a> {
             limit,
             trips: record.trips.iter().filter(|trip| trip.t >= since).map(asked).collect(),
             jitter: latency.jitter,
+            jitter_max: latency.jitter_max,
         })
     }
 
@@ -196,7 +180,9 @@ impl<'a> Evidence<'a> {
             let rate = lasting(&kind, safe, latency);
             members.push(Member { kind, rate, spread: rate * spread, weight });
         };
-        for candidate in window_candidates() {
+        for (window, share, step) in window_candidates() {
+            let unlikely = if window < STATED_LEAST_S { UNSTATED } else { 0.0 };
+            let candidate = (window, share - unlikely, step);
             let log = |window| Kind::SlidingLog { limit, window };
             let sliding = |window| self.sliding(window);
             self.anywhere(candidate, edge, sliding, log, &mut add);
@@ -326,14 +312,18 @@ impl<'a> Evidence<'a> {
         let points = self.record.sends.points();
         let mut missing = points.first().map(|start| Missing::from(*start, rate));
         let mut ahead = points.iter().peekable();
-        let mut here = self.record.sends.reader();
+        let (mut here, mut before) = (self.record.sends.reader(), self.record.sends.reader());
+        let (start, jitter_max) = (self.record.sends.start(), self.jitter_max);
         move |note| {
             let Some(missing) = &mut missing else { return Prediction::exactly(0.0, 0.0) };
             while let Some(p) = ahead.next_if(|p| p.t <= note.t) {
                 missing.advance(*p);
             }
-            let tokens = missing.advance(Point { t: note.t, n: here.at(note.t) });
-            Prediction::exactly(tokens.ceil(), tokens / rate)
+            let n = here.at(note.t);
+            let tokens = missing.advance(Point { t: note.t, n });
+            // Who was sent evenly comes in bunches, and finds missing what those just before it have taken.
+            let bunch = rate_before(note.t, start, &mut here, &mut before) * jitter_max;
+            Prediction::exactly(tokens.ceil(), tokens / rate).up_to(bunch)
         }
     }
 
@@ -374,33 +364,10 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// How much of what is stated a request uses: quotas are counted in points, too, and hints may be several times what is
-/// true.
-fn unit(limit: f64, notes: &[&Note]) -> f64 {
-    const DIFFERENT: usize = 5;
-    let divisor = |mut a: u64, mut b: u64| {
-        while b > 0 {
-            (a, b) = (b, a % b);
-        }
-        a
-    };
-    let mut used: Vec<u64> = notes.iter().map(|note| note.used as u64).collect();
-    let unit = used.iter().fold(limit as u64, |unit, used| divisor(unit, *used)).max(1);
-    used.sort_unstable();
-    used.dedup();
-    if used.len() < DIFFERENT { 1.0 } else { unit as f64 }
-}
-
-/// How likely a stated reset is, if a member predicts another. Whole seconds are rounded up.
-fn ln_reset(stated: f64, predicted: f64) -> f64 {
-    let off = stated - predicted;
-    let whole = stated.fract() == 0.0;
-    let blur = 0.003 + 0.02 * predicted;
-    let normal = |off: f64| (-(off / blur).powi(2) / 2.0).exp();
-    // A whole number may stand for anything in a second before it.
-    let likely =
-        if whole { normal((off - 1.0).max(-off).max(0.0)) } else { normal(off) / blur / 2.5 };
-    ((1.0 - ODD_RESET) * likely + ODD_RESET / 60.0).ln()
+/// The rate at which requests were admitted just before `t`, per second, as far as a record reaches back.
+fn rate_before(t: f64, start: f64, now: &mut Reader<'_>, before: &mut Reader<'_>) -> f64 {
+    let about = (t - start).clamp(ABOUT_LEAST_S, ABOUT_S);
+    (now.at(t) - before.at(t - about)) / about
 }
 
 #[cfg(test)]

@@ -17,16 +17,19 @@ use crate::model::{
 const PATIENCE_S: f64 = 5.0;
 /// A limiter that is believed in more than this is remembered when its numbers change.
 const SURE: f64 = 0.9;
+const LIKELY: f64 = 0.5;
 /// Time between fits that hints alone call for: the shortest, and the longest when nothing changes.
 const HINTS_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// While hints leave the rate open by more than this, the longest time between fits is this.
 const KNOWN: f64 = 1.05;
+/// So is a rate known of which a cautious one is so close to it.
+const CLOSE: f64 = 0.98;
 const OPEN_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// A rate that has moved by less is the same.
 const SAME: f64 = 0.005;
 /// Fits cost: one in so many seconds in the long run, and so many at once while there is much to learn.
 const FIT_EVERY_S: f64 = 40.0;
-const FITS_AT_ONCE: f64 = 30.0;
+const FITS_AT_ONCE: f64 = 45.0;
 /// Hints alone leave so many of them for refusals.
 const FITS_KEPT: f64 = 10.0;
 /// Hints that state another quota may take so many of those, one after the other.
@@ -286,15 +289,18 @@ impl Learner {
         self.notes_since_fit = 0;
         self.hints_at = now + self.hints_pause;
         let believed = self.believed.as_ref().filter(|e| e.confidence > SURE).cloned();
+        let close = |e: &Estimate| e.cautious >= e.rate.value * CLOSE;
+        let known = self.believed.as_ref().is_some_and(|e| e.rate.spread() < KNOWN || close(e));
         let latency = self.latencies.summary();
-        Some(Job::new(self.record.clone(), latency, self.inherited, believed, tripped, now))
+        Some(Job::new(self.record.clone(), latency, self.inherited, believed, tripped, known, now))
     }
 
     /// What a fit found.
     pub fn fitted(&mut self, found: &Found, now: Moment) {
         if let Some(t) = found.forget_before {
             self.record.forget_before(t);
-            let sure = self.believed.as_ref().filter(|e| e.confidence > SURE);
+            let least = if found.estimate.is_none() { LIKELY } else { SURE };
+            let sure = self.believed.as_ref().filter(|e| e.confidence > least);
             self.inherited = sure.map_or(self.inherited, |e| Some(e.limiter));
         }
         let rate = |e: &Option<Estimate>| e.as_ref().map_or(f64::NAN, |e| e.rate.value);

@@ -19,7 +19,8 @@ const ROUND: &[(f64, f64)] = &[
 const UNROUND: f64 = 0.12;
 const UNROUND_STEPS: u32 = 48;
 const WINDOW_MIN: f64 = 0.05;
-const WINDOW_MAX: f64 = 300.0;
+/// The longest windows that are looked for, in seconds.
+pub(super) const WINDOW_MAX: f64 = 300.0;
 /// The prior of each family.
 pub(super) const FIXED: f64 = 0.2;
 pub(super) const ON_DEMAND: f64 = 0.15;

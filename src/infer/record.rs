@@ -1,6 +1,6 @@
 //! What one scope has been through: how many were admitted by when, and where refusals began.
 
-use super::curve::Curve;
+use super::curve::{Curve, Point};
 use super::track::Track;
 
 /// Points that a curve keeps. A climb takes a few a second, even sending none.
@@ -9,6 +9,12 @@ const POINTS_MAX: usize = 4_096;
 const TRIPS_MAX: usize = 6;
 /// Hints that are remembered.
 const NOTES_MAX: usize = 256;
+/// How far back a window may reach that holds what another limit has admitted, in seconds: a minute, and the one before
+/// it. With what is longer, too much agrees.
+const HELD_S: f64 = 120.0;
+/// For how long, and how far apart in relation to their age.
+const NOTES_AGE_S: f64 = 120.0;
+const NOTES_PART: f64 = 0.02;
 
 /// The first refusal after traffic had flowed. Those that follow it within the same pause were sent
 /// before the news had come, or ask whether it is over: they tell less, and a lockout more.
@@ -44,6 +50,8 @@ pub(super) struct Note {
 pub(super) struct Excerpt {
     pub(super) sends: Track,
     pub(super) ends: Track,
+    /// What windows may still have held when this began: everybody, those included who were admitted before.
+    pub(super) held: Option<Track>,
     pub(super) trips: Vec<Trip>,
     pub(super) notes: Vec<Note>,
     /// Where pauses tell of the limit: when requests were last refused, and first admitted again, in seconds.
@@ -55,12 +63,24 @@ pub(super) struct Excerpt {
 }
 
 impl Excerpt {
+    /// Everybody whom a window of this record may hold.
+    pub(super) fn held(&self) -> &Track {
+        self.held.as_ref().unwrap_or(&self.sends)
+    }
+
+    /// Who was admitted in it: at its very beginning, windows may hold more than they admit.
+    pub(super) fn admitted(&self) -> &[Point] {
+        let points = self.sends.points();
+        if self.held.is_some() { points.get(1..).unwrap_or_default() } else { points }
+    }
+
     /// The part from one time to another: its trips, and who was admitted then, or up to `before` seconds earlier.
     pub(super) fn between(&self, from: f64, to: f64, before: f64) -> Self {
         let trips = self.trips.iter().filter(|trip| from < trip.t && trip.t <= to);
         Self {
             sends: self.sends.between(from - before, to),
             ends: self.ends.between(from - before, to),
+            held: None,
             trips: trips.copied().collect(),
             notes: Vec::new(),
             pauses: Vec::new(),
@@ -79,6 +99,8 @@ pub(super) struct Record {
     pub(super) ends: Curve,
     pub(super) trips: Vec<Trip>,
     pub(super) notes: Vec<Note>,
+    /// Who was admitted before was so by another limit, in seconds. A window may hold them still.
+    since: f64,
     /// No request has been admitted since the latest refusal.
     refusing: bool,
     /// When the latest requests were admitted: what the rate at a trip is read from.
@@ -92,6 +114,7 @@ impl Record {
             ends: Curve::new(t, POINTS_MAX),
             trips: Vec::new(),
             notes: Vec::new(),
+            since: f64::NEG_INFINITY,
             refusing: false,
             recent: [f64::NEG_INFINITY; 8],
         }
@@ -139,21 +162,37 @@ impl Record {
 
     pub(super) fn noted(&mut self, note: Note) {
         if self.notes.len() == NOTES_MAX {
-            // Every other one of the older half: the past thins out, the present stays.
-            let mut index = 0;
-            self.notes.retain(|_| {
-                index += 1;
-                index > NOTES_MAX / 2 || index % 2 == 0
-            });
+            self.thin_notes();
         }
         self.notes.push(note);
     }
 
+    /// The past thins out, the present stays: those of an age are as far apart as a part of it. However fast they come,
+    /// some tell of times when much was used, or little.
+    fn thin_notes(&mut self) {
+        let now = self.notes.last().map_or(0.0, |note| note.t);
+        self.notes.retain(|note| now - note.t < NOTES_AGE_S);
+        let mut part = NOTES_PART;
+        while self.notes.len() > NOTES_MAX * 3 / 4 {
+            let mut latest = f64::NEG_INFINITY;
+            self.notes.retain(|note| {
+                let kept = note.t - latest >= (now - note.t) * part;
+                if kept {
+                    latest = note.t;
+                }
+                kept
+            });
+            part *= 1.2;
+        }
+    }
+
     /// The record since `t`, as it is now, for reading.
     pub(super) fn excerpt(&self, t: f64) -> Excerpt {
+        let since = t.max(self.since);
         Excerpt {
-            sends: Track::since(&self.sends, t),
-            ends: Track::since(&self.ends, t),
+            sends: Track::since(&self.sends, since),
+            ends: Track::since(&self.ends, since),
+            held: Some(Track::since(&self.sends, since - HELD_S)),
             trips: self.trips.iter().filter(|trip| trip.t > t).copied().collect(),
             notes: self.notes.iter().filter(|note| note.t > t).copied().collect(),
             pauses: Vec::new(),
@@ -162,11 +201,30 @@ impl Record {
         }
     }
 
-    /// Forgets what came before `t`.
+    /// What came before `t` was of another limit.
     pub(super) fn forget_before(&mut self, t: f64) {
-        self.sends.forget_before(t);
-        self.ends.forget_before(t);
+        self.since = t;
+        self.sends.forget_before(t - HELD_S);
+        self.ends.forget_before(t - HELD_S);
         self.trips.retain(|trip| trip.t > t);
         self.notes.retain(|note| note.t > t);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_of_fast_traffic_reach_far_back_and_are_dense_at_the_end() {
+        let mut record = Record::new(0.0);
+        for i in 0..40_000 {
+            record.noted(Note { t: f64::from(i) / 2_000.0, limit: 10.0, used: 1.0, reset: None });
+            assert!(record.notes.len() <= NOTES_MAX);
+        }
+        let ages: Vec<f64> = record.notes.iter().map(|note| 20.0 - note.t).collect();
+        assert!(ages[0] > 10.0, "the oldest is {} s old", ages[0]);
+        assert!(ages.iter().filter(|age| **age < 1.0).count() > 64, "{ages:?}");
+        assert!(ages.windows(2).all(|pair| pair[0] > pair[1]), "they stay in order");
     }
 }

@@ -108,6 +108,7 @@ fn two_or_three_refusals_tell_the_rate_within_a_percent() {
         (Kind::SlidingLog { limit: 300, window: seconds(60) }, 5.0),
         (bucket(100, 100), 100.0),
         (bucket(10, 40), 10.0),
+        (bucket(5, 1), 5.0),
     ] {
         let known = three_climbs(kind, rate);
         let off = known.rate.value / rate - 1.0;
@@ -194,4 +195,72 @@ fn a_limit_that_fell_is_told_from_the_one_before() {
     lab.climb(30.0, 0.05);
     let known = lab.climb(30.0, 0.03).expect("an estimate");
     assert!((known.rate.value / 60.0 - 1.0).abs() < 0.02, "{known:?}");
+}
+
+#[test]
+fn a_fall_shows_by_the_first_refusal_that_agrees_with_nothing() {
+    let demanded = |limit| Kind::OnDemandWindow { limit, window: seconds(1) };
+    let mut lab = Lab::new(demanded(10));
+    for (from, growth) in [(1.0, 0.14), (4.0, 0.05), (9.0, 0.01)] {
+        lab.climb(from, growth);
+    }
+    assert!(lab.hold(9.8, 120.0));
+    lab.limiter.change(lab.now, demanded(6));
+    assert!(!lab.hold(9.8, 5.0));
+    let found = lab.fit().expect("a refusal calls for a fit");
+    assert_eq!((found.news, found.estimate), (true, None), "nothing is known of the new limit");
+    lab.now += seconds(30);
+    let known = lab.climb(3.0, 0.05).expect("an estimate");
+    assert!((known.rate.value / 6.0 - 1.0).abs() < 0.011, "one refusal tells the rest: {known:?}");
+}
+
+#[test]
+fn a_minute_still_holds_what_was_admitted_before_the_limit_fell() {
+    let phase = Duration::from_millis(370);
+    let counter = |limit| Kind::SlidingCounter { limit, window: seconds(60), phase };
+    let mut lab = Lab::new(counter(300));
+    for (from, growth) in [(1.0, 0.14), (2.0, 0.05), (4.5, 0.01)] {
+        lab.climb(from, growth);
+    }
+    lab.now += seconds(60);
+    assert!(lab.hold(4.9, 180.0));
+    lab.limiter.change(lab.now, counter(180));
+    assert!(!lab.hold(4.9, 5.0));
+    let found = lab.fit().expect("a refusal calls for a fit");
+    assert_eq!((found.news, found.estimate), (true, None), "nothing is known of the new limit");
+    lab.now += seconds(30);
+    lab.climb(1.7, 0.05);
+    let known = lab.climb(1.7, 0.05).expect("an estimate");
+    let rate = 179.0 / 60.0;
+    assert!((0.97..1.01).contains(&(known.cautious / rate)), "{known:?}");
+}
+
+#[test]
+fn a_rise_shows_by_the_first_refusal_above_it() {
+    let log = |limit| Kind::SlidingLog { limit, window: seconds(1) };
+    let mut lab = Lab::new(log(100));
+    for (from, growth) in [(2.0, 0.14), (40.0, 0.05), (90.0, 0.01)] {
+        lab.climb(from, growth);
+    }
+    assert!(lab.hold(98.0, 120.0));
+    lab.limiter.change(lab.now, log(150));
+    let known = lab.climb(98.0, 0.01).expect("an estimate");
+    assert!((known.rate.value / 150.0 - 1.0).abs() < 0.011, "{known:?}");
+    assert!(known.cautious > 147.0, "{known:?}");
+}
+
+#[test]
+fn a_limit_of_a_few_requests_is_one_whole_number() {
+    let known = three_climbs(Kind::SlidingLog { limit: 6, window: seconds(1) }, 6.0);
+    assert!((5.95..=6.0).contains(&known.cautious), "{known:?}");
+}
+
+#[test]
+fn hints_of_a_small_bucket_are_not_of_half_a_second() {
+    let six = Rate::per_sec(6).expect("a rate");
+    let mut lab = Lab::new(Kind::TokenBucket { rate: six, burst: 6 });
+    lab.hinted = true;
+    assert!(lab.hold(7.0, 4.0) && lab.hold(5.5, 20.0) && lab.hold(7.0, 4.0));
+    let known = lab.fit().and_then(|found| found.estimate).expect("an estimate");
+    assert!((known.rate.value / 6.0 - 1.0).abs() < 0.02, "{known:?}");
 }

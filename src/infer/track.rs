@@ -34,6 +34,13 @@ impl Track {
         Self { points: first.into_iter().chain(inside).chain(last).collect() }
     }
 
+    /// When the `n`-th was counted; `None`: not in this track.
+    pub(super) fn when(&self, n: f64) -> Option<f64> {
+        let next = self.points.partition_point(|p| p.n < n);
+        let (before, after) = (self.points.get(next.checked_sub(1)?)?, self.points.get(next)?);
+        Some(before.t + (after.t - before.t) * (n - before.n) / (after.n - before.n))
+    }
+
     pub(super) fn points(&self) -> &[Point] {
         &self.points
     }

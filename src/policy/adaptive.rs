@@ -36,8 +36,8 @@ const SETTLED_PAUSES: u32 = 10;
 const FORGIVE: (Duration, f64) = (Duration::from_secs(300), 1.01);
 /// How often a rate that is held is looked at.
 const HELD_STEP: Duration = Duration::from_secs(1);
-/// A rate so far above the estimate's interval has passed it; a look takes two windows to get there, and at
-/// least this many seconds.
+/// A rate so far above the estimate's interval has passed it; a look takes two windows to get there from below it, and
+/// at least this many seconds.
 const PASSED: f64 = 1.03;
 const LOOK_LEAST_S: f64 = 10.0;
 /// Where requests in flight are limited, slots come so much faster than answers.
@@ -79,6 +79,8 @@ pub struct Adaptive {
     trips: u32,
     /// Those of them that came at a rate which the estimate had allowed.
     surprises: u32,
+    /// How often since then the limit seemed to have fallen.
+    falls: u32,
     /// Since when a rate has been held.
     held_since: Moment,
 }
@@ -133,6 +135,7 @@ impl Adaptive {
             exhausted: false,
             trips: 0,
             surprises: 0,
+            falls: 0,
             held_since: now,
         };
         if remembered.is_some() {
@@ -230,8 +233,9 @@ impl Adaptive {
         let Some(estimate) = &self.estimate else {
             return;
         };
-        let growth =
-            (PASSED - 1.0) / (2.0 * estimate.limiter.window().as_secs_f64()).max(LOOK_LEAST_S);
+        let far = (estimate.rate.high * PASSED / self.rate).ln().max(PASSED - 1.0);
+        let time_s = (2.0 * estimate.limiter.window().as_secs_f64()).max(LOOK_LEAST_S);
+        let growth = (far / time_s).min(RISE);
         self.exploration.began();
         self.shadow.adopt(None);
         self.turn(Mode::Explore { growth }, self.rate, PaceReason::Explored, now);
@@ -270,7 +274,11 @@ impl Adaptive {
 
     /// An attempt ended. `later`: requests of the scope that were sent after this one.
     pub fn answered(&mut self, answer: &Answer, later: u64, now: Moment) {
+        let lied = self.hints.lie();
         self.hints.answered(answer, later, now);
+        if self.hints.lie() && !lied {
+            self.look_away_from_hints(now);
+        }
         self.crowd.ended(later, answer.verdict == Verdict::Accepted, now);
         match answer.verdict {
             Verdict::Throttled => {
@@ -295,7 +303,7 @@ impl Adaptive {
         let rate = self.rate().min(self.rate);
         let held = matches!(self.mode, Mode::Hold | Mode::Explore { .. });
         if held && now.since(self.held_since) >= SETTLED.max(self.feel.pause() * SETTLED_PAUSES) {
-            (self.trips, self.surprises) = (0, 0);
+            (self.trips, self.surprises, self.falls) = (0, 0, 0);
         }
         self.trips += 1;
         let allowed = matches!(self.mode, Mode::Hold | Mode::Seek { target: Some(_), .. });

@@ -19,6 +19,7 @@ const EXPECTED: f64 = 1.5;
 const ENOUGH: f64 = 5.0;
 /// Refusals whose crowds are remembered.
 const TRIPS: usize = 5;
+const SEVERAL: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
 struct Sent {
@@ -105,7 +106,10 @@ impl Crowd {
     pub(super) fn most(&self) -> Option<u32> {
         let mut trips: Vec<u32> = self.trips.iter().copied().collect();
         trips.sort_unstable();
-        let middle = trips.get(trips.len().saturating_sub(1) / 2)?;
+        // Of two in the middle the larger, where there are enough to tell: one too many is refused, and one too few is
+        // never found out.
+        let enough = trips.len() >= SEVERAL;
+        let middle = trips.get((trips.len() - usize::from(!enough && !trips.is_empty())) / 2)?;
         (self.score >= ENOUGH).then_some((*middle).max(1))
     }
 }
@@ -158,5 +162,16 @@ mod tests {
         let mut crowd = Crowd::default();
         (0..10).for_each(|i| epoch(&mut crowd, i * 1_000, false));
         assert_eq!(crowd.most(), None);
+    }
+
+    #[test]
+    fn between_two_numbers_the_larger_is_tried() {
+        let most = |trips: &[u32]| {
+            Crowd { score: ENOUGH, trips: trips.iter().copied().collect(), ..Crowd::default() }
+                .most()
+        };
+        assert_eq!((most(&[5, 4, 4, 5]), most(&[4, 4, 5, 4])), (Some(5), Some(4)));
+        assert_eq!(most(&[5, 4]), Some(4), "of a few one may be anything");
+        assert_eq!(most(&[]), None);
     }
 }

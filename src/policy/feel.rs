@@ -24,6 +24,8 @@ const LATE: f64 = 4.0;
 const LATE_MOST: f64 = 10.0;
 /// What was admitted on average over so many seconds may be sent again, unless refusals say otherwise.
 const SUSTAINED_S: f64 = 120.0;
+/// A refusal at less than this share of it says little.
+const FAR_BELOW: f64 = 0.75;
 /// A refusal is worth so many requests, and its pause so many times its length.
 const REQUESTS_PER_REFUSAL: f64 = 800.0;
 const TIMES_PAUSE: f64 = 50.0;
@@ -43,7 +45,7 @@ pub(super) struct Feel {
     base: f64,
     /// When traffic flowed again.
     began_at: Moment,
-    /// What the latest refusal lowered the rate by, as a logarithm.
+    /// By how much the rate rises in the usual time, as a logarithm: by what the latest refusal lowered it, or more.
     cut: f64,
     /// Refusals that came soon, one after the other.
     row: u32,
@@ -110,8 +112,13 @@ impl Feel {
         self.row = if soon { self.row.saturating_add(1) } else { 0 };
         let twice = 2.0_f64.powi(i32::try_from(self.row).unwrap_or(i32::MAX));
         self.cut = (CUT * twice).min(CUT_MAX);
-        self.wall = rate.max(self.average(SUSTAINED_S, now));
+        let sustained = self.average(SUSTAINED_S, now);
+        self.wall = rate.max(sustained);
         self.base = self.wall * (-self.cut).exp();
+        if rate < sustained * FAR_BELOW {
+            // What was admitted so far was still counted: that says little of where the wall is.
+            self.cut = CUT_MAX;
+        }
     }
 
     /// Traffic flows again after a pause.
@@ -208,6 +215,23 @@ mod tests {
         assert!(share < 0.002, "{share} of them refused");
         let (sent, _) = felt(103.0, 36_000.0, 30.0, wall);
         assert!(sent > 94.0, "{sent} of 100, with pauses that are dear");
+    }
+
+    #[test]
+    fn a_refusal_far_below_what_was_sustained_is_soon_left_behind() {
+        let at = |s: f64| Moment::ZERO + Duration::from_secs_f64(s);
+        let after = |rate: f64| {
+            let mut feel = Feel::default();
+            (0..1_200).for_each(|i| feel.admitted(at(100.0 + 0.1 * f64::from(i))));
+            feel.tripped(rate, false, at(220.0));
+            feel.opened(Duration::from_secs(2), at(222.0));
+            (feel.rate(at(222.0)), feel.rate(at(302.0)))
+        };
+        let (low, later) = after(2.0);
+        assert!((9.0..10.0).contains(&low), "about what was sustained, and not {low}");
+        assert!(later > low * 1.4, "{later} after a while");
+        let (wall, later) = after(10.5);
+        assert!(later < wall * 1.05, "{later} after a refusal that says where the wall is");
     }
 
     #[test]

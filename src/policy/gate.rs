@@ -24,6 +24,10 @@ pub fn believed(advice: Advice) -> Option<Duration> {
     advice.wait().filter(|wait| *wait <= RETRY_AFTER_OBEYED_MAX)
 }
 
+/// Who is refused again before so many were admitted has not waited for long enough, though the resume was admitted: of
+/// several gateways one still refuses, or a window that is full lets a trickle through.
+const HARDLY_ANY: u32 = 10;
+
 /// A remembered pause beyond this is not believed: the longest that is obeyed, and jitter on top.
 const PAUSE_RECALLED_MAX: Duration = Duration::from_secs(25 * 60 * 60);
 
@@ -55,8 +59,11 @@ pub enum Pause {
 #[derive(Clone, Debug)]
 pub struct Gate {
     state: State,
-    /// Epochs in a row without an admitted resume.
+    /// Epochs in a row without an admitted resume, or with hardly anything admitted after it.
     level: u32,
+    /// The level at which it opened the last time, and how many requests were admitted since.
+    opened_from: u32,
+    admitted: u32,
     /// The length of the latest pause, for decorrelated jitter.
     last_pause: Duration,
     /// When traffic last stopped.
@@ -80,6 +87,8 @@ impl Default for Gate {
         Self {
             state: State::Open,
             level: 0,
+            opened_from: 0,
+            admitted: 0,
             last_pause: Duration::ZERO,
             closed_at: Moment::ZERO,
             forbidden_until: Moment::ZERO,
@@ -106,7 +115,7 @@ impl Gate {
             closed_at: now,
             forbidden_until: until.min(now + pause.asked),
             long: pause.long,
-            silence: Silence::default(),
+            ..Self::default()
         })
     }
 
@@ -147,8 +156,8 @@ impl Gate {
     ///
     /// The pause lasts as long as the advice. Where there is none (or none to be believed), it lasts for
     /// an exponential backoff, and at least for what earlier epochs found to be enough. From the second
-    /// epoch in a row on, the advice has proved too short, so the longer of the two counts. Jitter only
-    /// ever adds to advice.
+    /// epoch in a row on, or when hardly anything was admitted since the one before, the advice has proved
+    /// too short, so the longer of the two counts. Jitter only ever adds to advice.
     pub fn throttled(
         &mut self,
         attempt: AttemptId,
@@ -164,6 +173,7 @@ impl Gate {
         };
         if self.state == State::Open {
             self.closed_at = headers_at;
+            self.level = if self.admitted < HARDLY_ANY { self.opened_from } else { 0 };
         }
         if begins {
             self.level = self.level.saturating_add(1);
@@ -235,16 +245,16 @@ impl Gate {
         now: Moment,
         delay: Duration,
     ) -> Option<Duration> {
+        if self.state == State::Open {
+            self.admitted = self.admitted.saturating_add(u32::from(admitted));
+        }
         let State::HalfOpen { resume, until } = self.state else { return None };
         if resume != attempt {
             return None;
         }
         if admitted && now >= until {
             self.silence.accepted();
-            self.state = State::Open;
-            self.level = 0;
-            self.long = false;
-            return Some(now.since(self.closed_at));
+            return Some(self.open(now));
         }
         let until = if admitted { until } else { until.max(now + delay) };
         self.state = State::Closed { until };
@@ -257,10 +267,15 @@ impl Gate {
         if now < until {
             return None;
         }
+        Some(self.open(now))
+    }
+
+    fn open(&mut self, now: Moment) -> Duration {
         self.state = State::Open;
+        (self.opened_from, self.admitted) = (self.level, 0);
         self.level = 0;
         self.long = false;
-        Some(now.since(self.closed_at))
+        now.since(self.closed_at)
     }
 
     /// An operator ends a long pause; the next slot is the resume. False when the pause is not long.
@@ -316,7 +331,7 @@ impl Gate {
         }
     }
 
-    /// Epochs in a row without an admitted resume.
+    /// Epochs in a row without an admitted resume, or with hardly anything admitted after it.
     #[must_use]
     pub const fn level(&self) -> u32 {
         self.level

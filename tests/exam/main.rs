@@ -16,7 +16,8 @@ use plimsoll::model::{Kind, Rate};
 use plimsoll::netem::NetworkSettings;
 
 /// Cases that are small enough for a test, of each kind that the estimator tells.
-const KINDS: [&str; 4] = ["fixed_window", "on_demand_window", "sliding_log", "token_bucket"];
+const KINDS: [&str; 5] =
+    ["fixed_window", "on_demand_window", "sliding_log", "sliding_counter", "token_bucket"];
 const EACH: usize = 3;
 
 fn small(case: &Case) -> bool {
@@ -49,8 +50,32 @@ fn small_limits_are_told_and_never_who_does_not_share_them() {
     let count = |is: fn(&Mark) -> bool| sat.iter().filter(|(mark, _)| is(mark)).count();
     assert_eq!(count(|m| m.scope == Some(false)), 0, "{all}");
     assert_eq!(count(|m| m.behind.said), 0, "there is one limit, and no other around it: {all}");
-    assert!(count(|m| m.kind == Some(true)) >= sat.len() * 3 / 4, "{all}");
-    assert!(count(Mark::is_right) >= sat.len() * 2 / 3, "{all}");
+    assert!(count(|m| m.kind == Some(true)) >= sat.len() * 4 / 5, "{all}");
+    assert!(count(Mark::is_right) >= sat.len() * 3 / 4, "{all}");
+}
+
+/// Fixed windows of 44.39 and 10.169 s, and counters of 43 and 11 in a second under milliseconds of jitter: no grid of
+/// lengths comes upon the former, and a request more or less of the latter shows where windows begin and nowhere else.
+/// A fixed window of 6.549 s, one on demand of 1.241 s behind a lockout, and a log of 302 in 55.133 s: their lengths are
+/// told so closely that lengths that stand for others pass them by. Queues of two at 320 and of 1,276 at 255 per second,
+/// under jitter.
+const CLOSE: [u64; 9] = [3_110, 3_112, 7_001, 7_055, 10_049, 10_193, 10_171, 10_008, 10_506];
+
+#[test]
+fn odd_lengths_small_counters_and_queues_are_told_exactly() {
+    let all: Vec<(bool, String)> = std::thread::scope(|scope| {
+        let sit = |seed: u64| {
+            let case = Case::drawn(seed);
+            let sat = sit::sit(&case, false);
+            let mark = mark::mark(&case, &sat);
+            (mark.is_right(), mark::line(&case, &sat, &mark))
+        };
+        let sitting: Vec<_> =
+            CLOSE.into_iter().map(|seed| scope.spawn(move || sit(seed))).collect();
+        sitting.into_iter().map(|one| one.join().expect("no panic")).collect()
+    });
+    let lines: Vec<&str> = all.iter().map(|(_, line)| line.as_str()).collect();
+    assert!(all.iter().filter(|(right, _)| *right).count() >= CLOSE.len() - 1, "{lines:#?}");
 }
 
 /// A limit per token inside one of the tenant.

@@ -85,6 +85,8 @@ fn with_a_cap_a_file_that_cannot_be_used_pauses_everything_until_an_operator_res
     assert!(first.line("is not known: everything is paused").is_some(), "{}", first.process.log());
     let paused = |daemon: &Daemon| {
         let reason = [("reason", "paused")];
+        // Metrics are served a moment before the first stream begins.
+        until("streams", || daemon.scrape().0.contains("plimsoll_slots_skipped_total{"));
         until("slots", || daemon.sum("plimsoll_slots_skipped_total", &reason) > 20.0);
         assert_eq!(daemon.sum("plimsoll_paused", &[("stream", "*")]), 1.0);
         assert_eq!(daemon.get("/readyz").status, 200, "it waits for a person, not for a restart");

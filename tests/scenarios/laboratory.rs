@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use plimsoll::model::{
     Answer, AttemptId, CredentialId, EndpointId, MessageId, Moment, Rate, SendOrder, SpanId,
-    StreamId,
+    StreamId, Verdict,
 };
 
 use crate::lab::case::{Case, Cover, cases};
@@ -72,6 +72,25 @@ fn axes_unfold_into_every_combination_or_into_few_in_which_all_pairs_meet() {
     }
 }
 
+/// The next request.
+fn order(number: u64, due: Moment) -> SendOrder {
+    SendOrder {
+        attempt: AttemptId(number),
+        stream: StreamId(0),
+        endpoint: EndpointId(0),
+        credential: CredentialId(0),
+        token_generation: 0,
+        message: MessageId(u128::from(number)),
+        sequence: number,
+        resend: 0,
+        span: SpanId(number),
+        due,
+        first_due: due,
+        ordered_at: due,
+        resume: false,
+    }
+}
+
 /// Sends evenly and looks at no answer.
 struct Even {
     rate: Rate,
@@ -85,21 +104,7 @@ impl Client for Even {
             return Next::Wait(due);
         }
         self.sent += 1;
-        Next::Send(SendOrder {
-            attempt: AttemptId(self.sent),
-            stream: StreamId(0),
-            endpoint: EndpointId(0),
-            credential: CredentialId(0),
-            token_generation: 0,
-            message: MessageId(u128::from(self.sent)),
-            sequence: self.sent,
-            resend: 0,
-            span: SpanId(self.sent),
-            due,
-            first_due: due,
-            ordered_at: now,
-            resume: false,
-        })
+        Next::Send(order(self.sent, due))
     }
 
     fn answered(&mut self, _: Moment, _: AttemptId, _: Answer) {}
@@ -113,7 +118,8 @@ fn even(case: &Case, of_cap: f64, seed: u64) -> Outcome {
 #[test]
 fn who_knows_the_cap_and_stays_under_it_is_within_the_bars_of_every_limiter() {
     for case in the_cases(
-        "limiter = ['fixed window', 'sliding log', 'sliding counter', 'bucket of 1s', 'queue of 1s']\n\
+        "limiter = ['fixed window', 'on-demand window', 'sliding log', 'sliding counter', 'bucket of 1s',
+         'queue of 1s']\n\
          cap = ['10/s', '100/s', '300/min', '100/s over 60s']\nceiling = [2, 10]",
     ) {
         // A counter has room for one less than it says: see the oracle.
@@ -185,29 +191,85 @@ fn three_gateways_refuse_at_a_rate_that_one_would_admit() {
     assert!(at(0.75) < 0.003, "{}", at(0.75));
 }
 
+/// Sends evenly, and pauses after a refusal as our gate does: for as long as is advised and half a second on average, or
+/// for longer and longer until somebody is admitted.
+struct Resting {
+    gap: Duration,
+    due: Moment,
+    until: Moment,
+    level: i32,
+    sent: u64,
+}
+
+impl Client for Resting {
+    fn next(&mut self, now: Moment) -> Next {
+        let due = self.due.max(self.until);
+        if due > now {
+            return Next::Wait(due);
+        }
+        self.due = due + self.gap;
+        self.sent += 1;
+        Next::Send(order(self.sent, due))
+    }
+
+    fn answered(&mut self, now: Moment, _: AttemptId, answer: Answer) {
+        if now < self.until {
+            return;
+        }
+        if answer.verdict == Verdict::Throttled {
+            let backoff = Duration::from_secs_f64((0.75 * 2.0_f64.powi(self.level)).min(45.0));
+            self.level += 1;
+            let advised = answer.advice.wait().map(|wait| wait + Duration::from_millis(500));
+            self.until = now + advised.unwrap_or(backoff);
+        } else {
+            self.level = 0;
+        }
+    }
+}
+
+fn resting(case: &Case, of_cap: f64, seed: u64) -> f64 {
+    let gap = Duration::from_secs_f64(1.0 / (case.cap() * of_cap));
+    let at = Moment::ZERO;
+    run(case, seed, MEASURED, &mut Resting { gap, due: at, until: at, level: 0, sent: 0 }).goodput
+}
+
+/// How much of the cap three gateways admit with few refusals, by the names of their experiments.
+const LEFT: [(&str, f64); 5] = [
+    ("three gateways, windows", 0.76),
+    ("three gateways, logs", 0.69),
+    ("three gateways, minutes", 0.82),
+    ("three gateways, buckets", 0.97),
+    ("three gateways, small buckets", 0.42),
+];
+
 #[test]
 fn what_three_gateways_leave_is_what_their_experiments_say() {
-    // So much above its bar, even traffic is refused about as often as the bar allows: no more, and not much less.
+    // Even traffic at this share is refused about as often as the bar allows: no more, and not much less. What it gets,
+    // pauses included, is so much above the bar.
     const ABOVE: f64 = 0.05;
     const SEEDS: u64 = 8;
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let experiments = load(&directory).unwrap_or_else(|e| panic!("{e}"));
     let mut sharded = 0;
     for experiment in experiments {
-        let share = experiment.accepted.goodput[0] + ABOVE;
-        let allowed = experiment.accepted.throttled;
+        let (least, allowed) = (experiment.accepted.goodput[0], experiment.accepted.throttled);
         let all: Vec<Case> = cases(&Arc::new(experiment), Cover::All)
             .into_iter()
             .filter(|case| case.shards > 1)
             .collect();
-        let refused = |case: &Case| {
-            (0..SEEDS).map(|seed| even(case, share, seed).throttled()).sum::<f64>() / SEEDS as f64
-        };
-        sharded += all.len();
-        let Some(most) = all.iter().map(refused).max_by(f64::total_cmp) else { continue };
-        let name = &all[0].experiment.name;
-        println!("{name}: {most:.4} refused at {share:.2} of the cap");
+        let Some(name) = all.first().map(|case| case.experiment.name.clone()) else { continue };
+        let share = LEFT.iter().find(|(of, _)| *of == name).expect("it says what is left").1;
+        let mean = |of: &dyn Fn(u64) -> f64| (0..SEEDS).map(of).sum::<f64>() / SEEDS as f64;
+        let refused = |case: &Case| mean(&|seed| even(case, share, seed).throttled());
+        let got = |case: &Case| mean(&|seed| resting(case, share, seed));
+        let most = all.iter().map(refused).fold(0.0, f64::max);
+        let got = all.iter().map(got).fold(1.0, f64::min);
+        println!(
+            "{name}: at {share:.2} of the cap {most:.4} refused, and {got:.3} got with pauses"
+        );
         assert!((allowed / 5.0..allowed).contains(&most), "{name}: {most} at {share} of the cap");
+        assert!((least - (got - ABOVE)).abs() < 0.01, "{name}: {least}, and {got} can be got");
+        sharded += all.len();
     }
     assert!(sharded >= 5, "{sharded}");
 }

@@ -168,13 +168,15 @@ impl Steady {
     const STRETCHES_MAX: usize = 8;
 
     fn of(record: &Excerpt, latency: &Latency, window: f64) -> Option<Self> {
+        // Of even traffic, those who came when a whole window of it had gone before.
+        let (least, first) = if record.settled { (1.5 * window, 0.0) } else { (window, window) };
         let mut stretches: Vec<(f64, f64)> = record
             .sends
             .points()
             .windows(2)
             .map(|pair| (pair[1].t - pair[0].t, pair[1].n - pair[0].n))
-            .filter(|(dt, dn)| *dt >= 1.5 * window && *dn >= 1.0)
-            .map(|(dt, dn)| (dn / dt, dn))
+            .filter(|(dt, dn)| *dt >= least && *dn >= 1.0)
+            .map(|(dt, dn)| (dn / dt, dn * (1.0 - first / dt)))
             .collect();
         stretches.sort_by(|a, b| b.0.total_cmp(&a.0));
         stretches.truncate(Self::STRETCHES_MAX);
@@ -223,6 +225,10 @@ fn either_way(record: &Excerpt, bounds: impl Fn(&Excerpt) -> Bounds) -> Bounds {
     }
 }
 
+/// How sure a count is where nobody comes near the edge of a window: off by one is out of the question, but for what a
+/// curve does not tell.
+const MISCOUNT: f64 = 0.25;
+
 /// The uncertainty of a count up to an edge that passes through traffic: through that of the trip, or, where the order
 /// of arrival does not matter, through that of this rate.
 fn blur(trip: &Trip, settled: bool, latency: &Latency, edge: impl FnOnce() -> f64) -> f64 {
@@ -231,7 +237,7 @@ fn blur(trip: &Trip, settled: bool, latency: &Latency, edge: impl FnOnce() -> f6
         return edge_blur(both(edge(), here), latency);
     }
     let edge = trip.rate * latency.jitter * std::f64::consts::SQRT_2;
-    (0.25_f64.powi(2) + edge.powi(2) + (trip.rate * 0.001).powi(2)).sqrt()
+    (MISCOUNT.powi(2) + edge.powi(2) + (trip.rate * 0.001).powi(2)).sqrt()
 }
 
 /// Of even traffic whose requests are each shifted by jitter of their own, so many pass an edge on its wrong side: the

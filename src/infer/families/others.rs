@@ -1,6 +1,6 @@
 //! Limiters without windows.
 
-use super::super::curve::Point;
+use super::super::curve::{Point, TOLERANCE_S};
 use super::super::record::{Excerpt, Trip};
 use super::{Bounds, Latency, both, either_way, overtaken, passed_edge, rate_at};
 
@@ -140,18 +140,21 @@ fn passed_by(witnesses: &[(f64, f64, f64)], trip: &Trip, since: &mut f64, held: 
 /// further apart which the difference of two uniform delays makes of it.
 pub(in crate::infer) fn spaced(record: &Excerpt, latency: &Latency, rate: f64) -> f64 {
     let jitter = latency.jitter_max.max(1e-6);
-    let refusal = |gap: f64| overtaken(gap - 1.0 / rate, jitter);
+    let refusal = |gap: f64, jitter: f64| overtaken(gap - 1.0 / rate, jitter);
     let mut log_likelihood = 0.0;
     let mut previous: Option<&Point> = None;
     for p in record.sends.points() {
-        if let Some(before) = previous.filter(|before| p.n > before.n) {
+        // Nobody came before the first.
+        if let Some(before) = previous.filter(|before| p.n > before.n.max(1.0)) {
             let (dt, dn) = (p.t - before.t, p.n - before.n);
-            log_likelihood += dn * (1.0 - refusal(dt / dn)).ln();
+            // The ends of a piece are no closer than the curve is told.
+            let unsure = if record.settled { 0.0 } else { TOLERANCE_S / dn };
+            log_likelihood += dn * (1.0 - refusal(dt / dn, jitter.max(unsure))).ln();
         }
         previous = Some(p);
     }
     for trip in &record.trips {
-        log_likelihood += refusal(trip.gap).ln();
+        log_likelihood += refusal(trip.gap, jitter).ln();
     }
     log_likelihood
 }

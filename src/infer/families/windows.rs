@@ -1,18 +1,18 @@
 //! Limiters that count over windows.
 
-use super::super::curve::{Point, TOLERANCE_S};
+use super::super::curve::{CLOSE_TOLERANCE_S, Point, TOLERANCE_S};
 use super::super::record::{Excerpt, Trip};
 use super::super::track::{Reader, Track};
-use super::{Bounds, Latency, OnTheWay, Steady, blur, both, edge_blur, rate_at};
+use super::{Bounds, Latency, OnTheWay, Steady, blur, both, edge_blur, passed_edge, rate_at};
 
 /// At most so many in any half-open interval of `window` seconds.
 pub(in crate::infer) fn sliding(record: &Excerpt, latency: &Latency, window: f64) -> Bounds {
     let mut bounds = Bounds::new(record);
-    let (mut behind, mut ahead) = (record.sends.reader(), record.sends.reader());
+    let (mut behind, mut ahead) = (record.held().reader(), record.sends.reader());
     let mut here = record.sends.reader();
     let (mut late, mut late_ahead) = (OnTheWay::of(record), OnTheWay::of(record));
     let mut previous = record.sends.start();
-    for p in record.sends.points() {
+    for p in record.admitted() {
         // Only the end of a stretch is sure to have found so much used.
         let admissions = if p.t - previous > window { 4.0 } else { 1.0 };
         // Who is still on the way is not sure to have been counted.
@@ -59,7 +59,7 @@ pub(in crate::infer) fn fixed(
     let mut bounds = Bounds::new(record);
     let begin = |t: f64| window_begin(t, window, phase);
     let start = record.sends.start();
-    let (mut from_reader, mut to_reader) = (record.sends.reader(), record.sends.reader());
+    let (mut from_reader, mut to_reader) = (record.held().reader(), record.sends.reader());
     let mut seen = f64::NEG_INFINITY;
     let mut late = OnTheWay::of(record);
     let mut inside = |from: f64| {
@@ -78,8 +78,11 @@ pub(in crate::infer) fn fixed(
         }
     };
     let mut previous = start;
-    for p in record.sends.points() {
-        inside(begin((previous + p.t) / 2.0));
+    for p in record.admitted() {
+        // Of a window that is over when traffic flows again, others admitted the most.
+        if previous > start || record.held.is_none() {
+            inside(begin((previous + p.t) / 2.0));
+        }
         inside(begin(p.t));
         previous = p.t;
     }
@@ -244,13 +247,22 @@ impl<'a> Counted<'a> {
 
     /// By `t`.
     pub(in crate::infer) fn at(&mut self, t: f64) -> f64 {
+        self.falling(t).0
+    }
+
+    /// The same, and by how many requests a second it falls where nobody comes.
+    fn falling(&mut self, t: f64) -> (f64, f64) {
         let begin = window_begin(t, self.window, self.phase);
         let at_begin = self.begin.at(begin);
         let previous = at_begin - self.before.at(begin - self.window);
         let covered = (1.0 - (t - begin) / self.window).clamp(0.0, 1.0);
-        self.now.at(t) - at_begin + previous * covered
+        (self.now.at(t) - at_begin + previous * covered, previous / self.window)
     }
 }
+
+/// A count of parts of requests is met much closer than one of whole requests: who asks again and again is refused by next
+/// to nothing, many times.
+const FRACTION: f64 = 0.06;
 
 /// At most so many by what is [`Counted`]; one of its windows begins at `phase` seconds.
 pub(in crate::infer) fn counter(
@@ -260,30 +272,55 @@ pub(in crate::infer) fn counter(
     phase: f64,
 ) -> Bounds {
     let mut bounds = Bounds::new(record);
-    let mut counted = Counted::of(&record.sends, window, phase);
-    let mut count = |t: f64| counted.at(t);
+    let mut counted = Counted::of(record.held(), window, phase);
+    let (mut begun, mut previously) = (record.sends.reader(), record.sends.reader());
+    // Where nobody comes as its windows begin, so much is used to within a part of a request.
+    let mut about = |t: f64, here: f64, falls: f64| {
+        let begin = window_begin(t, window, phase);
+        let edge = rate_at(&mut begun, begin, latency);
+        let edges = both(edge, rate_at(&mut previously, begin - window, latency));
+        let own = both(FRACTION + here * CLOSE_TOLERANCE_S, falls * latency.jitter);
+        both(own, passed_edge(edges, latency))
+    };
     let mut late = OnTheWay::of(record);
+    let mut found = |t: f64, at: f64, here: f64| {
+        let (used, falls) = counted.falling(t);
+        let used = used - late.at(at);
+        if record.settled {
+            bounds.used_about(used, about(t, here, falls), 1.0);
+        } else {
+            bounds.used(used, 1.0);
+        }
+    };
     let Some(mut previous) = record.sends.points().first().copied() else { return bounds };
-    for p in record.sends.points() {
+    let began = previous.t;
+    for p in record.admitted() {
         let gap = (p.t - previous.t) / (p.n - previous.n).max(1.0);
         // The count is straight between its own edges and the curve's: it is highest at one of them, or with the
         // first request after its own.
         let middle = window_begin((previous.t + p.t) / 2.0, window, phase);
         for edge in [middle, window_begin(p.t, window, phase)] {
             let first = previous.t + ((edge - previous.t) / gap.max(1e-9)).ceil() * gap + NUDGE;
-            if edge > previous.t && first <= p.t {
-                bounds.used(count(edge - NUDGE) - late.at(edge), 1.0);
-                bounds.used(count(first) - late.at(first), 1.0);
+            if edge > previous.t && first <= p.t && (previous.t > began || record.held.is_none()) {
+                found(edge - NUDGE, edge, 1.0 / gap.max(1e-9));
+                found(first, first, 1.0 / gap.max(1e-9));
             }
         }
-        bounds.used(count(p.t) - late.at(p.t), 1.0);
+        found(p.t, p.t, 1.0 / gap.max(1e-9));
         previous = *p;
     }
+    // Whatever its phase, it admits no more for ever than a log: who sends as much was never a moment late.
+    bounds.steady = Steady::of(record, latency, window);
     let mut edge = record.sends.reader();
     for trip in &record.trips {
         let begin = window_begin(trip.t, window, phase);
-        let used = count(trip.t);
-        let blur = blur(trip, record.settled, latency, || rate_at(&mut edge, begin, latency));
+        let (used, falls) = counted.falling(trip.t);
+        let blur = if record.settled {
+            let here = if trip.settled { 0.0 } else { trip.rate };
+            both(about(trip.t, trip.rate, falls), passed_edge(here, latency))
+        } else {
+            blur(trip, false, latency, || rate_at(&mut edge, begin, latency))
+        };
         bounds.refused_about(used, blur, late.at(begin));
     }
     bounds

@@ -1,9 +1,11 @@
-//! Windows of odd lengths that begin at fixed times: no grid of lengths and phases comes upon them.
+//! Windows of odd lengths that begin at fixed times, where no refusal says when one of them began (see `aligned`): no
+//! grid of lengths and phases comes upon them.
 //!
 //! First every part of the record is asked by itself, as if its windows began at a time of their own: that takes no
 //! more than a rough length. Of the lengths that explain all parts, length and phase are then searched for together, from
 //! the latest part backwards: a length that is known better tells where windows began longer ago.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use super::windows::{Candidate, Phased};
@@ -23,7 +25,7 @@ const FLATTERED: f64 = 16.0;
 /// Into how many each of them is divided before phases are looked for.
 const LENGTHS: u32 = 12;
 /// Lengths and phases that are divided further: at first, while little of the record tells them apart, and then.
-const KEPT: (usize, usize) = (256, 96);
+const KEPT: (usize, usize) = (96, 48);
 const LEVELS: (usize, usize) = (8, 28);
 /// Of an interval, the standard deviation.
 const UNIFORM: f64 = 1.0 / 1.73;
@@ -54,6 +56,59 @@ impl Patch {
         let later = more && self.open > reach.min(span) * self.wide && self.open > fine;
         later || self.wide * span <= fine
     }
+}
+
+/// A record, and the parts of it since each of the places where it is divided: many patches are asked what the same
+/// part says of them.
+struct Past<'a> {
+    record: &'a Excerpt,
+    /// Windows are no longer than this.
+    window: f64,
+    /// Where it is divided, the beginning first.
+    ends: Vec<f64>,
+    /// Since each of these; and how many refusals came before.
+    since: Vec<OnceCell<(Excerpt, usize)>>,
+}
+
+impl<'a> Past<'a> {
+    fn of(record: &'a Excerpt, window: f64) -> Self {
+        let begin = std::iter::once(f64::NEG_INFINITY);
+        let ends: Vec<f64> = begin.chain(divided(record, window)).collect();
+        let since = ends.iter().map(|_| OnceCell::new()).collect();
+        Self { record, window, ends, since }
+    }
+
+    /// The latest part in which it is known which window a request belongs to, if that is known since `from`; and how
+    /// many refusals are no part of it.
+    fn known(&self, from: f64) -> &(Excerpt, usize) {
+        // At least what the last two places tell.
+        let latest = self.ends.len().saturating_sub(2);
+        let known = match from <= self.record.sends.start() {
+            true => 0,
+            false => self.ends.partition_point(|end| *end < from).min(latest),
+        };
+        self.since[known].get_or_init(|| {
+            let part = self.record.between(self.ends[known], f64::INFINITY, 2.1 * self.window);
+            let unseen = self.record.trips.len() - part.trips.len();
+            (part, unseen)
+        })
+    }
+}
+
+/// Where a record is divided: after refusals that lie no further apart than a window and a half.
+fn divided(record: &Excerpt, window: f64) -> Vec<f64> {
+    const APART: f64 = 1.5;
+    let mut ends: Vec<f64> = Vec::new();
+    let mut begun = f64::NEG_INFINITY;
+    for trip in &record.trips {
+        if trip.t - begun > APART * window {
+            ends.push(trip.t);
+            begun = trip.t;
+        } else if let Some(end) = ends.last_mut() {
+            *end = trip.t;
+        }
+    }
+    ends
 }
 
 impl Fit<'_> {
@@ -95,26 +150,10 @@ impl Fit<'_> {
         }
     }
 
-    /// Where the record is divided: after refusals that lie no further apart than a window and a half.
-    fn divided(&self, window: f64) -> Vec<f64> {
-        const APART: f64 = 1.5;
-        let mut ends: Vec<f64> = Vec::new();
-        let mut begun = f64::NEG_INFINITY;
-        for trip in &self.record.trips {
-            if trip.t - begun > APART * window {
-                ends.push(trip.t);
-                begun = trip.t;
-            } else if let Some(end) = ends.last_mut() {
-                *end = trip.t;
-            }
-        }
-        ends
-    }
-
     /// What the record leaves of the limit, if windows are about so long and begin at another time in each of its parts.
     fn unphased(&self, family: &Phased<'_>, ln: f64, wide: f64) -> Limit {
         let window = ln.exp();
-        let ends = self.divided(window);
+        let ends = divided(self.record, window);
         let begins = std::iter::once(f64::NEG_INFINITY).chain(ends.iter().copied());
         let parts: Vec<Vec<Bounds>> = begins
             .zip(ends.iter().copied().chain([f64::INFINITY]))
@@ -170,10 +209,12 @@ impl Fit<'_> {
         let anchor = self.record.trips.last().map_or(0.0, |trip| trip.t);
         let span = anchor - self.record.sends.start();
         let fine = self.latency.jitter.max(0.25 / self.rate());
+        let longest = lengths.iter().map(|cell| cell.at).fold(f64::NEG_INFINITY, f64::max);
+        let past = Past::of(self.record, longest.exp());
         let patch = |ln: f64, wide: f64, phase: f64, open: f64| {
-            let (record, unseen) = self.in_reach(ln.exp(), wide, open, anchor);
-            let mut bounds = self.about(family, &record, (ln, wide), (phase, open));
-            bounds.luck -= unseen as f64 * std::f64::consts::LN_2;
+            let (record, unseen) = past.known(anchor - reach(ln.exp(), wide, open));
+            let mut bounds = self.about(family, record, (ln, wide), (phase, open));
+            bounds.luck -= *unseen as f64 * std::f64::consts::LN_2;
             Patch { ln, wide, phase, open, limit: family.limit(&bounds) }
         };
         let mut cells: Vec<Cell<Patch>> = Vec::new();
@@ -204,20 +245,6 @@ impl Fit<'_> {
         }
         grid::thin(&mut cells, KEPT.1 / 2);
         cells
-    }
-
-    /// The latest part of the record in which it is known which window a request belongs to; and how many refusals are no
-    /// part of it.
-    fn in_reach(&self, window: f64, wide: f64, open: f64, anchor: f64) -> (Excerpt, usize) {
-        let from = anchor - reach(window, wide, open);
-        let ends = self.divided(window);
-        let latest = ends.iter().rev().nth(1).copied().unwrap_or(f64::NEG_INFINITY);
-        let end = ends.iter().copied().find(|end| *end >= from).unwrap_or(latest);
-        let whole = from <= self.record.sends.start();
-        let end = if whole { f64::NEG_INFINITY } else { end.min(latest) };
-        let record = self.record.between(end, f64::INFINITY, 2.1 * window);
-        let unseen = self.record.trips.len() - record.trips.len();
-        (record, unseen)
     }
 }
 

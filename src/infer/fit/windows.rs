@@ -7,7 +7,7 @@ use crate::infer::families::{self, Bounds, Latency};
 use crate::infer::grid::{self, divisions, ln_sum};
 use crate::infer::limit::Limit;
 use crate::infer::prior::{
-    COUNTED_LEAST, COUNTER, FIXED, LOG, ON_DEMAND, ln_liked, window_candidates,
+    COUNTED_LEAST, COUNTER, FIXED, LOG, ON_DEMAND, ln_liked, ln_odd, window_candidates,
 };
 use crate::infer::record::Excerpt;
 use crate::model::Kind;
@@ -25,6 +25,7 @@ pub(super) struct Phased<'a> {
     pub(super) whole: bool,
     pub(super) bounds: &'a Counted,
     pub(super) kind: &'a dyn Fn(u64, Duration, Duration) -> Kind,
+    pub(super) is: fn(&Kind) -> bool,
 }
 
 impl Phased<'_> {
@@ -43,10 +44,31 @@ impl Phased<'_> {
     }
 }
 
+/// What is spread by no more than this is one whole number, told from the next; and how far off it is at most, in
+/// requests and as a share of it.
+const ONE: f64 = 0.05;
+const EXACTLY: (f64, f64) = (0.015, 0.003);
+
+/// How much less likely round windows of less than a second are, as a logarithm, where a few refusals are all there is:
+/// they agree with any few.
+const BRIEF: f64 = 2.0;
+
+/// Into how many a range of lengths or phases is divided at first.
+const COARSE: u32 = 24;
+/// Lengths by which fewer requests than this are told apart are one; and who is less likely than others from afar by
+/// more than that, as a logarithm, is not looked at closely.
+const APART: f64 = 0.25;
+const FAR: f64 = 30.0;
+
 impl Fit<'_> {
     pub(super) fn windows(&self, members: &mut Vec<Member>) {
         let flat = self.flat;
-        let candidates: Vec<_> = window_candidates().filter(|c| !flat || c.2 > 0.0).collect();
+        let brief = if self.thorough { 0.0 } else { BRIEF };
+        let rarer = |(window, share, step): Candidate| {
+            (window, share - if step <= 0.0 && window < 1.0 { brief } else { 0.0 }, step)
+        };
+        let candidates: Vec<_> =
+            window_candidates().filter(|c| !flat || c.2 > 0.0).map(rarer).collect();
         let sliding = |limit, window| Kind::SlidingLog { limit, window };
         let log = |record: &Excerpt, latency: &Latency, window: f64, _| {
             families::sliding(record, latency, window)
@@ -65,6 +87,7 @@ impl Fit<'_> {
             whole: true,
             bounds: &families::fixed,
             kind: &|limit, window, phase| Kind::FixedWindow { limit, window, phase },
+            is: |kind| matches!(kind, Kind::FixedWindow { .. }),
         };
         self.phased(&candidates, &fixed, members);
         let counter = Phased {
@@ -72,6 +95,7 @@ impl Fit<'_> {
             whole: false,
             bounds: &|record, latency, window, at| families::counter(record, latency, window, at.0),
             kind: &|limit, window, phase| Kind::SlidingCounter { limit, window, phase },
+            is: |kind| matches!(kind, Kind::SlidingCounter { .. }),
         };
         self.phased(&long, &counter, members);
     }
@@ -85,18 +109,26 @@ impl Fit<'_> {
         kind: impl Fn(u64, Duration) -> Kind,
         members: &mut Vec<Member>,
     ) {
-        for &(window, share, step) in candidates {
-            let levels: &[u32] = match step > 0.0 {
-                true if self.thorough => &[1, 40, 8],
-                true => &[1, 8, 8],
-                false => &[1],
+        let rate = self.rate();
+        let weigh = |x: f64, step: f64| {
+            let at = |x: f64| bounds(self.record, &self.latency, x.exp(), step);
+            let mut found = at(x);
+            // Whoever asks just before a window ends tells its length so closely that one that stands for others would
+            // pass it by.
+            if self.thorough && step * x.exp() * rate > APART {
+                found = found.or(&at(x - step / 2.0)).or(&at(x + step / 2.0));
+            }
+            found.soften(found.floor * step / 4.0);
+            Limit::whole(&found)
+        };
+        let near = if self.thorough { near(candidates, weigh) } else { candidates.to_vec() };
+        for (window, share, step) in near {
+            let (levels, kept) = match (step > 0.0, self.thorough) {
+                (true, true) => (divisions(COARSE, step * window * rate / APART), 16),
+                (true, false) => (vec![1, 8, 8], 4),
+                (false, _) => (vec![1], 1),
             };
-            let kept = if self.thorough { 8 } else { 4 };
-            let cells = grid::refine(window.ln(), step, levels, kept, |x, step| {
-                let mut bounds = bounds(self.record, &self.latency, x.exp(), step);
-                bounds.soften(bounds.floor * step / 4.0);
-                Limit::whole(&bounds)
-            });
+            let cells = grid::refine(window.ln(), step, &levels, kept, weigh);
             for cell in cells {
                 let weight = share + prior.ln() + cell.share;
                 let length = (cell.at.exp(), cell.width);
@@ -107,15 +139,18 @@ impl Fit<'_> {
 
     /// Limiters whose windows begin at fixed times: their phase is searched for first roughly and for all of
     /// them, then closely for those that may be it. A study looks at round ones closely at once (from afar, long ones
-    /// flatter), and for odd ones elsewhere: see [`Fit::odd`].
+    /// flatter), and for odd ones elsewhere: see [`Fit::aligned`] and [`Fit::odd`].
     fn phased(&self, candidates: &[Candidate], family: &Phased<'_>, members: &mut Vec<Member>) {
-        const COARSE: u32 = 24;
+        if self.sure.is_some_and(|sure| !(family.is)(&sure.kind)) {
+            return;
+        }
         let rival =
             |members: &[Member]| members.iter().map(|m| m.weight).fold(f64::NEG_INFINITY, f64::max);
         let anchor = self.record.trips.last().map_or(0.0, |trip| trip.t);
         let rate = self.rate();
+        let kept = if self.thorough { 24 } else { 6 };
         let search = |window: f64, levels: &[u32]| {
-            grid::refine(anchor - window / 2.0, window, levels, 6, |phase, step| {
+            grid::refine(anchor - window / 2.0, window, levels, kept, |phase, step| {
                 let at = (phase, step / 2.0);
                 let mut bounds = (family.bounds)(self.record, &self.latency, window, at);
                 bounds.soften(rate * step / 3.0);
@@ -123,7 +158,8 @@ impl Fit<'_> {
             })
         };
         let closely = |window: f64| {
-            let wanted = if self.thorough { window * rate } else { 0.0 };
+            let closer = if family.whole { 1.0 } else { 8.0 };
+            let wanted = if self.thorough { window * rate * closer } else { 0.0 };
             search(window, &divisions(COARSE, wanted))
         };
         let add = |&(window, share, _): &Candidate, members: &mut Vec<Member>| {
@@ -138,7 +174,13 @@ impl Fit<'_> {
         if self.thorough {
             let round = candidates.iter().filter(|c| c.2 <= 0.0);
             round.for_each(|candidate| add(candidate, members));
-            let odd: Vec<Candidate> = candidates.iter().copied().filter(|c| c.2 > 0.0).collect();
+            if self.aligned(family, members) {
+                return;
+            }
+            let odd = match &self.sure {
+                Some(sure) => vec![about(sure.lengths)],
+                None => candidates.iter().copied().filter(|c| c.2 > 0.0).collect(),
+            };
             self.odd(&odd, family, rival(members), members);
             return;
         }
@@ -171,11 +213,32 @@ impl Fit<'_> {
             // Where windows begin and end is known no closer than jitter lets it be; round ones are what they are.
             let open = if wide > 0.0 { self.latency.jitter_max / window / 2.0 } else { 0.0 };
             let longer = if self.thorough { rate * (wide / 3.5).hypot(open) } else { 0.0 };
-            let spread = (point.spread / window).hypot(longer);
+            // A limit of a few that is one whole number is known exactly: the rest is the margin's to cover.
+            let exact = point.value * EXACTLY.1;
+            let exact = if point.spread <= ONE { exact.min(EXACTLY.0) } else { point.spread };
+            let spread = (exact / window).hypot(longer);
             // One whole number, and not all of them together.
-            let one = self.thorough && !self.flat && limit.points.len() > 1;
-            let liked = if one { ln_liked(point.value, 1.0 / point.value) } else { 0.0 };
+            let one = if self.thorough { limit.points.len() > 1 } else { point.spread <= ONE };
+            let liked =
+                if one && !self.flat { ln_liked(point.value, 1.0 / point.value) } else { 0.0 };
             members.push(Member { kind, rate, spread, weight: weight + point.weight + liked });
         }
     }
+}
+
+/// Those of the candidates that may matter, as seen from afar.
+fn near(candidates: &[Candidate], weigh: impl Fn(f64, f64) -> Limit) -> Vec<Candidate> {
+    let afar: Vec<f64> = candidates.iter().map(|c| weigh(c.0.ln(), c.2).weight).collect();
+    let least = afar.iter().copied().fold(f64::NEG_INFINITY, f64::max) - FAR;
+    let near = candidates.iter().zip(afar).filter(|(_, weight)| *weight > least);
+    near.map(|(candidate, _)| *candidate).collect()
+}
+
+/// A candidate that stands for all lengths about these.
+fn about((low, high): (f64, f64)) -> Candidate {
+    /// How much further they may be apart, and at least, as a ratio.
+    const WIDER: (f64, f64) = (2.0, 0.004);
+    let wide = ((high / low).ln() * WIDER.0).max(WIDER.1);
+    let window = (low * high).sqrt();
+    (window, ln_odd(window, wide), wide)
 }

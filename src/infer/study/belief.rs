@@ -6,7 +6,7 @@ use super::conclusion::{Figure, Finding, KindName, PairFinding};
 use super::design::{self, Experiment, Piece, Prices};
 use super::evidence::Pauses;
 use super::nested::{Inner, Outer};
-use super::observations::Observations;
+use super::observations::{Attempt, Observations};
 use super::posterior::Posterior;
 use super::scope;
 use crate::model::Kind;
@@ -40,7 +40,12 @@ impl Belief {
         if observations.attempts.iter().any(|attempt| attempt.party != 0) {
             return;
         }
-        self.posterior = Posterior::of(observations, |attempt| attempt.party == 0);
+        let first = |attempt: &Attempt| attempt.party == 0;
+        self.posterior = self.posterior.as_ref().and_then(|p| p.again(observations, first));
+        // Before anything counts as known, everything is asked once more.
+        if self.posterior.is_none() || (self.knows_numbers() && self.knows_kind()) {
+            self.posterior = Posterior::of(observations, first);
+        }
     }
 
     /// Looks at what a limit refuses that lies behind the first. Answers with whether others share it.
@@ -64,7 +69,7 @@ impl Belief {
             return None;
         }
         let (kind, latency) = (posterior.members.first()?.kind, posterior.latency);
-        let pairs = scope::pairs(observations, &kind, &latency);
+        let pairs = scope::pairs(observations, posterior);
         Some(Inner::new(observations, kind, latency, &pairs))
     }
 
@@ -145,8 +150,7 @@ impl Belief {
     /// Whether it is known if a party shares the limit of the first.
     pub(super) fn decides(&self, observations: &Observations, other: usize) -> bool {
         let Some(posterior) = &self.posterior else { return false };
-        let Some(likeliest) = posterior.members.first() else { return false };
-        let pair = scope::pair(observations, &likeliest.kind, &posterior.latency, other);
+        let pair = scope::pair(observations, posterior, other);
         matches!(pair.shared, Finding::Known { .. })
     }
 

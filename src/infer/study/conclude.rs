@@ -25,8 +25,8 @@ pub fn conclude(observations: &Observations) -> Conclusion {
     let posterior = base.as_ref().map(|base| &base.posterior);
     let likeliest = posterior.and_then(|p| p.members.first()).map(|m| m.kind);
     let explained = posterior.is_some_and(Posterior::explains);
-    let mut pairs = match (&likeliest, posterior) {
-        (Some(kind), Some(p)) if explained => scope::pairs(observations, kind, &p.latency),
+    let mut pairs = match posterior {
+        Some(posterior) if explained => scope::pairs(observations, posterior),
         _ => Vec::new(),
     };
     peeks::tell(observations, &mut pairs);
@@ -39,7 +39,7 @@ pub fn conclude(observations: &Observations) -> Conclusion {
         None => self_limited(observations),
     };
     let without_prior = match base.as_ref().filter(|_| explained) {
-        Some(base) => without_prior(&base.record(observations), belongs),
+        Some(base) => without_prior(&base.posterior, &base.record(observations), belongs),
         None => WithoutPrior { kind: None, rate: None, burst: None, window: None },
     };
     let inner = likeliest.zip(posterior).filter(|_| explained);
@@ -192,8 +192,12 @@ fn self_limited(observations: &Observations) -> LimitFinding {
     )
 }
 
-fn without_prior(observations: &Observations, belongs: impl Fn(&Attempt) -> bool) -> WithoutPrior {
-    let flat = Posterior::without_prior(observations, belongs);
+fn without_prior(
+    with: &Posterior,
+    observations: &Observations,
+    belongs: impl Fn(&Attempt) -> bool,
+) -> WithoutPrior {
+    let flat = with.without_prior(observations, belongs);
     let Some(flat) = flat.filter(Posterior::explains) else {
         return WithoutPrior { kind: None, rate: None, burst: None, window: None };
     };

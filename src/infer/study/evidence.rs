@@ -2,7 +2,7 @@
 
 use super::observations::{Attempt, Observations};
 use crate::infer::Decision;
-use crate::infer::curve::Curve;
+use crate::infer::curve::{CLOSE_TOLERANCE_S, Curve};
 use crate::infer::families::Latency;
 use crate::infer::latency::Latencies;
 use crate::infer::record::{Excerpt, Note, Trip};
@@ -12,8 +12,6 @@ use crate::infer::track::Track;
 const POINTS_MAX: usize = 1 << 17;
 const TRIPS_MAX: usize = 48;
 const NOTES_MAX: usize = 256;
-/// How far off a point of a curve may be, in seconds of requests.
-const TOLERANCE_S: f64 = 2e-5;
 
 /// How closely an advised pause is read, as a ratio.
 const ADVICE_ABOUT: f64 = 0.003;
@@ -52,8 +50,8 @@ pub(super) fn excerpt(
 /// Who was admitted by when, if they arrived at such times, and the trips.
 fn arrivals(attempts: &[&Attempt], trips: Vec<Trip>, arrived: impl Fn(&Attempt) -> f64) -> Excerpt {
     let start = attempts.first().map_or(0.0, |first| first.sent - 1.0);
-    let mut sends = Curve::within(TOLERANCE_S, start, POINTS_MAX);
-    let mut ends = Curve::within(TOLERANCE_S, start, POINTS_MAX);
+    let mut sends = Curve::within(CLOSE_TOLERANCE_S, start, POINTS_MAX);
+    let mut ends = Curve::within(CLOSE_TOLERANCE_S, start, POINTS_MAX);
     let admitted = attempts.iter().filter(|a| a.decision != Decision::Refused);
     let mut times: Vec<f64> = admitted.clone().map(|a| arrived(a)).collect();
     let mut answers: Vec<f64> = admitted.filter_map(|a| a.answered).collect();
@@ -68,6 +66,7 @@ fn arrivals(attempts: &[&Attempt], trips: Vec<Trip>, arrived: impl Fn(&Attempt) 
     }
     answers.into_iter().for_each(|at| ends.count(at));
     Excerpt {
+        held: None,
         sends: Track::since(&sends, f64::NEG_INFINITY),
         ends: Track::since(&ends, f64::NEG_INFINITY),
         trips,

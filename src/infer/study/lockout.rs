@@ -53,24 +53,47 @@ pub(super) fn lockout(
     measured(&pauses)
 }
 
-/// Logarithm of how likely the pauses are if they are a lockout's: that of one length is likely, and each that has a
-/// length of its own costs as much as the length of any tells.
-pub(super) fn ln_likelihood(
-    observations: &Observations,
-    belongs: impl Fn(&Attempt) -> bool,
-) -> f64 {
-    const LENGTH: f64 = -3.0;
-    let pauses = pauses(observations, belongs);
-    let most = |of: fn(&Pause) -> f64| pauses.iter().map(of).fold(0.0, f64::max);
-    let least = |of: fn(&Pause) -> f64| pauses.iter().map(of).fold(f64::INFINITY, f64::min);
-    let advised = |p: &Pause| p.advised.unwrap_or(f64::NAN);
-    let alike = if pauses.iter().all(|p| p.advised.is_some()) {
-        most(advised) - least(advised) <= 0.1 * most(advised)
-    } else {
-        most(|p| p.refused_after_first) < least(|p| p.admitted_after_first)
-            || most(|p| p.refused_after_latest) < least(|p| p.admitted_after_latest)
-    };
-    LENGTH * if alike { 1.0 } else { pauses.len() as f64 }
+/// How likely the pauses are, as logarithms.
+pub(super) struct Likely {
+    /// If they are a lockout's: that of one length is likely, and each that has a length of its own costs as much as
+    /// the length of any tells.
+    pub(super) lockouts: f64,
+    /// That they are of one length if each ends when some clock says so, whenever it began.
+    pub(super) by_chance: f64,
+}
+
+impl Likely {
+    pub(super) fn of(observations: &Observations, belongs: impl Fn(&Attempt) -> bool) -> Self {
+        const LENGTH: f64 = -3.0;
+        /// How much lengths that count as one differ, as a ratio.
+        const ALIKE: f64 = 0.1;
+        /// By how much longer than asked for who honours it waits at most, as a ratio; and a second.
+        const LATER: f64 = 1.2;
+        let pauses = pauses(observations, belongs);
+        let most = |of: fn(&Pause) -> f64| pauses.iter().map(of).fold(0.0, f64::max);
+        let least = |of: fn(&Pause) -> f64| pauses.iter().map(of).fold(f64::INFINITY, f64::min);
+        let advised = |p: &Pause| p.advised.unwrap_or(f64::NAN);
+        let open = if pauses.iter().all(|p| p.advised.is_some()) {
+            let alike = most(advised) - least(advised) <= ALIKE * most(advised);
+            alike.then_some(ALIKE)
+        } else {
+            let first = (most(|p| p.refused_after_first), least(|p| p.admitted_after_first));
+            let latest = (most(|p| p.refused_after_latest), least(|p| p.admitted_after_latest));
+            let open = [first, latest].map(|(from, to)| (to - from) / to).into_iter();
+            open.filter(|open| *open > 0.0).reduce(f64::max)
+        };
+        // Who was refused again after waiting as long as was asked for met something else.
+        let over =
+            |p: &Pause| p.advised.is_none_or(|asked| p.admitted_after_first < LATER * asked + 1.0);
+        let others = pauses.len().saturating_sub(1) as f64;
+        match open {
+            Some(open) if pauses.iter().all(over) => {
+                Self { lockouts: LENGTH, by_chance: others * open.max(ALIKE).ln() }
+            }
+            Some(_) => Self { lockouts: LENGTH, by_chance: 0.0 },
+            None => Self { lockouts: LENGTH * pauses.len() as f64, by_chance: 0.0 },
+        }
+    }
 }
 
 fn measured(pauses: &[Pause]) -> Finding<LockoutFinding> {
@@ -134,4 +157,46 @@ fn pauses(observations: &Observations, belongs: impl Fn(&Attempt) -> bool) -> Ve
         }
     }
     pauses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A refusal each minute, admitted again after so long; the refusal says how long, if it says anything.
+    fn pauses(lengths: &[f64], advised: bool) -> Observations {
+        let attempt = |sent: f64, decision, advice| Attempt {
+            sent,
+            answered: Some(sent + 0.02),
+            decision,
+            party: 0,
+            advice,
+            quota: None,
+        };
+        let minutes = lengths.iter().enumerate().flat_map(|(i, length)| {
+            let at = 60.0 * i as f64;
+            let advice = advised.then_some(*length);
+            [
+                attempt(at, Decision::Refused, advice),
+                attempt(at + length - 0.5, Decision::Refused, advice.map(|_| *length)),
+                attempt(at + length, Decision::Admitted, None),
+            ]
+        });
+        Observations { attempts: minutes.collect(), ..Observations::default() }
+    }
+
+    #[test]
+    fn that_pauses_are_alike_is_no_chance() {
+        for advised in [false, true] {
+            let alike = Likely::of(&pauses(&[10.0, 10.1, 9.9, 10.0], advised), |_| true);
+            assert!(alike.by_chance < 3.0 * 0.2_f64.ln(), "{}", alike.by_chance);
+            let others = Likely::of(&pauses(&[10.0, 3.0, 7.0, 20.0], advised), |_| true);
+            assert_eq!(others.by_chance, 0.0);
+            assert!(others.lockouts < alike.lockouts - 5.0);
+        }
+        // As long as was asked for each time, but twice and three times over.
+        let mut again = pauses(&[10.0, 20.0, 30.0], true);
+        again.attempts.iter_mut().for_each(|a| a.advice = a.advice.map(|_| 10.0));
+        assert_eq!(Likely::of(&again, |_| true).by_chance, 0.0);
+    }
 }

@@ -6,7 +6,7 @@ use super::lockout;
 use super::observations::{Attempt, Observations};
 use super::queueing::queueing;
 use crate::infer::families::Latency;
-use crate::infer::fit::{Fit, Member, Served};
+use crate::infer::fit::{Fit, Member, Served, Sure};
 use crate::infer::record::Excerpt;
 use crate::model::Kind;
 
@@ -16,8 +16,9 @@ pub(super) struct Posterior {
     /// With weights that add up to 1, the likeliest first.
     pub(super) members: Vec<Member>,
     pub(super) latency: Latency,
-    /// What its pauses are best taken for.
+    /// What its pauses are best taken for, and by how much, as a logarithm of the odds.
     pub(super) pauses: Pauses,
+    surely: f64,
     /// Logarithm of the evidence for all of them together.
     pub(super) evidence: f64,
     /// Logarithm of how much likelier a queue makes the delays; 0 where it is none.
@@ -38,72 +39,136 @@ const CLOSEST: f64 = 7e-4;
 /// Members lighter than this, in relation to the heaviest, are left out.
 const LIGHTEST: f64 = 1e-6;
 
+/// A kind this likely is beyond doubt, until a record becomes less likely than this by each place where refusals began.
+const SURE: f64 = 0.999;
+const AGAIN: (f64, f64) = (4.0, 1.5);
+/// What pauses are best taken for is beyond doubt with such odds, as a logarithm.
+const SURELY: f64 = 30.0;
+
+/// What is not asked.
+#[derive(Debug, Default)]
+struct Given {
+    sure: Option<Sure>,
+    pauses: Option<Pauses>,
+    /// Round numbers are no likelier than others.
+    flat: bool,
+}
+
 impl Posterior {
     /// What the attempts of a group of parties tell; `None`: nothing was refused.
     pub(super) fn of(
         observations: &Observations,
         belongs: impl Fn(&Attempt) -> bool,
     ) -> Option<Self> {
-        Self::fitted(observations, belongs, false)
+        Self::fitted(observations, belongs, &Given::default())
     }
 
-    /// The same, if round numbers were no likelier than others.
-    pub(super) fn without_prior(
+    /// The same once more of them have been made: what was sure is not asked again. `None`: it is not so sure now.
+    pub(super) fn again(
+        &self,
         observations: &Observations,
         belongs: impl Fn(&Attempt) -> bool,
     ) -> Option<Self> {
-        Self::fitted(observations, belongs, true)
+        let sure = Some(self.sure()?);
+        let given = Given { sure, pauses: self.sure_pauses(), flat: false };
+        let next = Self::fitted(observations, belongs, &given)?;
+        let more = next.trips.saturating_sub(self.trips) as f64;
+        let kept = next.evidence > self.evidence - AGAIN.0 - AGAIN.1 * more;
+        (kept && next.explains() && next.sure().is_some()).then_some(next)
+    }
+
+    /// What the same attempts would tell if round numbers were no likelier than others.
+    pub(super) fn without_prior(
+        &self,
+        observations: &Observations,
+        belongs: impl Fn(&Attempt) -> bool,
+    ) -> Option<Self> {
+        let given = Given { sure: None, pauses: self.sure_pauses(), flat: true };
+        Self::fitted(observations, belongs, &given)
+    }
+
+    /// The kind and the length of its windows, if they are beyond doubt.
+    fn sure(&self) -> Option<Sure> {
+        let first = self.kinds().first().copied().filter(|k| k.probability > SURE)?;
+        if !self.explains() {
+            return None;
+        }
+        let kind = self.of_kind(Some(first.kind)).next()?.kind;
+        let window = self.window(Some(first.kind))?;
+        Some(Sure { kind, lengths: (window.low, window.high) })
+    }
+
+    fn sure_pauses(&self) -> Option<Pauses> {
+        (self.surely > SURELY).then_some(self.pauses)
     }
 
     fn fitted(
         observations: &Observations,
         belongs: impl Fn(&Attempt) -> bool,
-        flat: bool,
+        given: &Given,
     ) -> Option<Self> {
         let queue = queueing(observations.attempts.iter().filter(|a| belongs(a)));
+        let plainly = queue.as_ref().is_some_and(|queue| queue.plainly);
         let queue = queue.and_then(|queue| {
             let (served, latency) = (Some(queue.served), queue.latency);
-            let posterior = Self::explained(observations, &belongs, latency, flat, served)?;
+            let posterior = Self::explained(observations, &belongs, latency, given, served)?;
             Some(Self { delays: queue.told, ..posterior })
         });
-        queue.filter(Self::explains).or_else(|| {
-            let latency = evidence::latency(observations);
-            Self::explained(observations, &belongs, latency, flat, None)
-        })
+        let queue = queue.filter(Self::explains);
+        if plainly && queue.is_some() {
+            return queue;
+        }
+        let latency = evidence::latency(observations);
+        let other = Self::explained(observations, &belongs, latency, given, None);
+        // Where delays tell little, refusals have to agree with them.
+        let worse = |queue: &Self| other.as_ref().is_some_and(|o| o.evidence > queue.evidence);
+        queue.filter(|queue| !worse(queue)).or(other)
     }
 
     fn explained(
         observations: &Observations,
         belongs: impl Fn(&Attempt) -> bool,
         latency: Latency,
-        flat: bool,
+        given: &Given,
         served: Option<Served>,
     ) -> Option<Self> {
-        let weighed = |record: &Excerpt| {
-            let inherited = None;
-            Fit { record, latency, inherited, thorough: true, flat, served }.members()
-        };
         let record = |pauses| evidence::excerpt(observations, &latency, pauses, &belongs);
-        let (apart, within) = (record(Pauses::Lockout), record(Pauses::Limit));
-        let trips = (apart.trips.len(), within.trips.len());
-        let lockout = weighed(&apart)?;
-        if trips.0 == trips.1 && apart.pauses == within.pauses {
-            return Self::from(lockout, latency, Pauses::Limit, trips.1);
+        let likely = lockout::Likely::of(observations, &belongs);
+        let weighed = |record: &Excerpt, pauses| {
+            let (inherited, flat, sure) = (None, given.flat, given.sure);
+            let fit = Fit { record, latency, inherited, thorough: true, flat, served, sure };
+            let mut members = fit.members()?;
+            if pauses == Pauses::Limit {
+                let clocked = |m: &&mut Member| matches!(m.kind, Kind::FixedWindow { .. });
+                members.iter_mut().filter(clocked).for_each(|m| m.weight += likely.by_chance);
+            }
+            Self::from(members, latency, pauses, record.trips.len())
+        };
+        if let Some(pauses) = given.pauses {
+            let found = weighed(&record(pauses), pauses)?;
+            return Some(Self { surely: f64::INFINITY, ..found });
         }
-        let limit = weighed(&within)?;
-        let holds = trips.1.saturating_sub(trips.0) as f64;
+        let (apart, within) = (record(Pauses::Lockout), record(Pauses::Limit));
+        let holds = within.trips.len().saturating_sub(apart.trips.len()) as f64;
+        let alike = within.trips.len() == apart.trips.len() && apart.pauses == within.pauses;
+        let within = weighed(&within, Pauses::Limit);
+        if alike {
+            return within;
+        }
+        let (mut within, mut apart) = match (within, weighed(&apart, Pauses::Lockout)) {
+            (Some(within), Some(apart)) => (within, apart),
+            (within, apart) => return within.or(apart),
+        };
         // A limit that explains the pauses as well is believed, even if it explains them a little worse.
         let a_little = EXPLAINED.0 + EXPLAINED.1 * holds;
-        let otherwise = lockout::ln_likelihood(observations, &belongs) - a_little;
-        let mut within = Self::from(limit, latency, Pauses::Limit, trips.1)?;
-        let mut apart = Self::from(lockout, latency, Pauses::Lockout, trips.0)?;
+        let otherwise = likely.lockouts - a_little;
         let odds = within.evidence - apart.evidence - otherwise;
         if odds > 0.0 {
             within.mix(apart, -odds);
-            Some(within)
+            Some(Self { surely: odds, ..within })
         } else {
             apart.mix(within, odds);
-            Some(apart)
+            Some(Self { surely: -odds, ..apart })
         }
     }
 
@@ -134,7 +199,7 @@ impl Posterior {
         members.iter_mut().for_each(|m| m.weight /= total);
         members.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         let evidence = best + total.ln();
-        Some(Self { members, latency, pauses, evidence, delays: 0.0, trips })
+        Some(Self { members, latency, pauses, surely: 0.0, evidence, delays: 0.0, trips })
     }
 
     /// Whether any limiter explains the record.

@@ -9,6 +9,7 @@ use super::nested::Inner;
 use super::observations::{Attempt, Observations};
 use super::posterior::{Posterior, burst};
 use crate::infer::families::{self, Bounds, Latency};
+use crate::infer::grid::ln_sum_of;
 use crate::infer::limit::ln_phi;
 use crate::infer::record::Excerpt;
 use crate::model::{Factor, Identity, Kind};
@@ -18,8 +19,13 @@ const DECIDED: f64 = 6.9;
 /// Where a record is less likely than this, as a logarithm, whether they share the limit or not, there is another one;
 /// and where it is less likely than that, there may be.
 const NESTED: (f64, f64) = (-12.0, -3.0);
+/// The same where there is another one: that explains nearly everything, or nothing is said.
+const NESTED_LEAST: f64 = -4.0;
 /// How far a limit may be off its estimate, as a share and in requests.
 const OFF: (f64, f64) = (0.03, 1.0);
+/// Limiters that stand for all that are believed: where windows begin long after the record by which they are known,
+/// no two say the same.
+const LIMITERS: usize = 64;
 /// Parties that are told apart; the busiest.
 const PARTIES_MAX: usize = 12;
 
@@ -152,31 +158,37 @@ pub(super) fn base(observations: &Observations) -> Option<Base> {
     explained.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, base)| base)
 }
 
-/// For each other party whether it shares the limit of the first, given what that is.
-pub(super) fn pairs(
-    observations: &Observations,
-    kind: &Kind,
-    latency: &Latency,
-) -> Vec<PairFinding> {
+/// For each other party whether it shares the limit of the first, given what that is believed to be.
+pub(super) fn pairs(observations: &Observations, posterior: &Posterior) -> Vec<PairFinding> {
     let parties = observations.parties.len().min(PARTIES_MAX);
-    (1..parties).map(|other| pair(observations, kind, latency, other)).collect()
+    (1..parties).map(|other| pair(observations, posterior, other)).collect()
 }
 
 /// Whether one party shares the limit of the first.
 pub(super) fn pair(
     observations: &Observations,
-    kind: &Kind,
-    latency: &Latency,
+    posterior: &Posterior,
     other: usize,
 ) -> PairFinding {
-    let alone = by_themselves(observations, kind, latency, other);
-    let observations = alone.as_ref().unwrap_or(observations);
-    let record = |parties: &[usize]| {
-        evidence::excerpt(observations, latency, Pauses::Lockout, |a| parties.contains(&a.party))
+    let latency = &posterior.latency;
+    let sample = posterior.sample(LIMITERS);
+    let likeliest = posterior.members.first().map(|m| m.kind);
+    let Some(kind) = likeliest.filter(|_| !sample.is_empty()) else {
+        return pair_of(&observations.parties, other, undecided());
     };
-    let likelihood = |record: &Excerpt| ln_likelihood(record, latency, kind);
-    let together = likelihood(&record(&[0, other]));
-    let apart = likelihood(&record(&[0])) + likelihood(&record(&[other]));
+    let since = observations.attempts.iter().find(|a| a.party != 0).map_or(0.0, |a| a.sent);
+    let alone = by_themselves(observations, &kind, latency, other);
+    let observations = alone.as_ref().unwrap_or(observations);
+    let record = |belongs: &dyn Fn(&Attempt) -> bool| {
+        evidence::excerpt(observations, latency, Pauses::Lockout, belongs)
+    };
+    let both = record(&|a| a.party == 0 || a.party == other);
+    let (first, second) = (record(&|a| a.party == 0), record(&|a| a.party == other));
+    // What is believed already holds what the first has been through by itself.
+    let known = record(&|a| a.party == 0 && a.sent < since);
+    let ln = |record: &Excerpt, kind: &Kind| ln_likelihood(record, latency, kind);
+    let together = ln_mean(&sample, |kind| ln(&both, kind) - ln(&known, kind));
+    let apart = ln_mean(&sample, |kind| ln(&first, kind) + ln(&second, kind) - ln(&known, kind));
     let odds = together - apart;
     let likelier = together.max(apart);
     let explained = likelier > NESTED.1 || (likelier > NESTED.0 && odds.abs() > DECIDED);
@@ -184,9 +196,11 @@ pub(super) fn pair(
         odds
     } else {
         // Neither explains it: another limit behind it may have refused as well.
-        let nested = |shared| Inner::of_two(*kind, *latency, other, shared);
+        let nested = |shared| Inner::of_two(kind, *latency, other, shared);
         let ln = |shared| nested(shared).ln_likelihood_of_two(observations);
-        ln(true) - ln(false)
+        let (shared, not) = (ln(true), ln(false));
+        // Where that leaves refusals unexplained too, what is believed of the limit is wrong.
+        if shared.max(not) > NESTED_LEAST { shared - not } else { 0.0 }
     };
     let shared = if odds.abs() > DECIDED {
         let confidence = 1.0 / (1.0 + (-odds.abs()).exp());
@@ -197,13 +211,23 @@ pub(super) fn pair(
         };
         Finding::Known { value: odds > 0.0, confidence, evidence: evidence.to_owned() }
     } else {
-        Finding::Unknown {
-            reason: Reason::TooLittleData,
-            detail: "what was admitted and refused is as likely if they share it as if not".into(),
-            experiment: "from rest, most of a quota by one and then by the other".into(),
-        }
+        undecided()
     };
     pair_of(&observations.parties, other, shared)
+}
+
+fn undecided() -> Finding<bool> {
+    Finding::Unknown {
+        reason: Reason::TooLittleData,
+        detail: "what was admitted and refused is as likely if they share it as if not".into(),
+        experiment: "from rest, most of a quota by one and then by the other".into(),
+    }
+}
+
+/// Logarithm of the mean over limiters, each with its weight, of something whose logarithm this is.
+fn ln_mean(sample: &[(Kind, f64)], ln: impl Fn(&Kind) -> f64) -> f64 {
+    let all: Vec<f64> = sample.iter().map(|(kind, weight)| ln(kind) + weight.ln()).collect();
+    ln_sum_of(all.iter().copied())
 }
 
 /// The record without what happened while others than the two sent: who shares the limit with one of them uses it up as

@@ -10,7 +10,7 @@ use crate::model::Kind;
 #[derive(Clone, Debug)]
 pub(super) struct Usage {
     kind: Kind,
-    /// Admissions that a log remembers; when places become free.
+    /// Admissions that a log remembers; when places become free. In order of time.
     times: VecDeque<f64>,
     /// What the latest windows have counted, each by when it began; or tokens that were missing, and when.
     counts: VecDeque<(f64, f64)>,
@@ -34,8 +34,7 @@ impl Usage {
                 while self.times.front().is_some_and(|at| *at <= gone) {
                     self.times.pop_front();
                 }
-                let old = self.times.iter().take_while(|at| **at <= edge).count();
-                (self.times.len() - old) as f64
+                (self.times.len() - self.times.partition_point(|at| *at <= edge)) as f64
             }
             Kind::FixedWindow { window, phase, .. } => {
                 self.counted(window_begin(t, window.as_secs_f64(), phase.as_secs_f64()))
@@ -57,7 +56,7 @@ impl Usage {
                 })
             }
             Kind::Concurrency { .. } => {
-                self.times.iter().filter(|until| **until > t).count() as f64
+                (self.times.len() - self.times.partition_point(|until| *until <= t)) as f64
             }
         }
     }
@@ -67,8 +66,12 @@ impl Usage {
         match self.kind {
             Kind::SlidingLog { .. } => self.times.push_back(t),
             Kind::Concurrency { .. } => {
-                self.times.retain(|until| *until > t - 1.0);
-                self.times.push_back(until);
+                const LOOKED_BACK: f64 = 1.0;
+                while self.times.front().is_some_and(|until| *until <= t - LOOKED_BACK) {
+                    self.times.pop_front();
+                }
+                let before = self.times.partition_point(|other| *other <= until);
+                self.times.insert(before, until);
             }
             Kind::FixedWindow { window, phase, .. }
             | Kind::SlidingCounter { window, phase, .. } => {

@@ -7,6 +7,8 @@ use crate::model::{Estimate, EstimateSource, Interval, Kind, Moment, PaceReason}
 const KNOWN: f64 = 1.012;
 /// So is one whose cautious rate is so close to its value, if it may not well be far more.
 const CLOSE: f64 = 0.99;
+/// Where refusals are dear, after some of them, this is close enough to a bucket of one: jitter leaves that much open.
+const NEAR: f64 = 0.975;
 const OPEN: f64 = 1.1;
 /// A search from the low end of an estimate reaches its far end in about this long, in seconds ...
 const SEEK_S: f64 = 20.0;
@@ -31,6 +33,8 @@ const PATIENT: u32 = 4;
 const HOPELESS: u32 = 6;
 /// Less will do where so many came that the estimate had not foreseen.
 const SURPRISES: u32 = 2;
+/// And where the limit seemed to have fallen more often than this, one time after the other.
+const FALLS: u32 = 1;
 /// How long the way back takes after a refusal that was not to be expected, in seconds.
 const RETURN_S: f64 = 15.0;
 /// A rate at which a refusal came while it was held is held at most so much of, whatever the estimate.
@@ -82,7 +86,15 @@ impl Adaptive {
         let Some((_, rate)) = tripped.filter(|(mode, _)| *mode != Mode::Feel) else {
             return;
         };
+        self.falls += 1;
+        if self.falls > FALLS {
+            // What seems to fall again and again is something else.
+            self.grope(PaceReason::LimitFell, now);
+            return;
+        }
         self.trust = 1.0;
+        // Of a new limit little has been seen: what the old one has cost says nothing of how hard it is to find.
+        self.trips = self.trips.min(1);
         self.shadow.adopt(None);
         let mode = Mode::Seek { growth: (1.1 / RESTART).ln() / SEEK_S, target: None };
         self.turn(mode, rate * RESTART, PaceReason::LimitFell, now);
@@ -103,8 +115,11 @@ impl Adaptive {
         if moved.is_some() {
             self.trust = 1.0;
         }
-        let close = estimate.cautious >= rate.value * CLOSE
-            && (rate.high < rate.value * OPEN || estimate.throttles >= STUBBORN || hinted);
+        // Where a refusal costs little, it is worth one to know whether it is far more.
+        let enough = estimate.throttles >= STUBBORN && self.feel.is_dear();
+        let single = matches!(estimate.limiter, Kind::TokenBucket { burst: 1, .. });
+        let close = estimate.cautious >= rate.value * if enough && single { NEAR } else { CLOSE }
+            && (rate.high < rate.value * OPEN || enough || hinted);
         let refuted = rate.value < REFUTED * self.feel.average(REMEMBERED_S, now);
         let open = (rate.spread() > KNOWN && !close) || refuted || self.is_untested(estimate);
         let narrowed = before.is_some_and(|b| rate.spread().ln() < NARROWED * b.rate.spread().ln());

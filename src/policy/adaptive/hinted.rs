@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Adaptive, FIRST_GROWTH, Mode};
+use super::{Adaptive, FIRST_GROWTH, HARMLESS, Mode, RISE, first};
 use crate::model::{EstimateSource, Kind, Moment, PaceReason};
 
 /// Hints that seem to be of a shorter window are of something else.
@@ -37,10 +37,18 @@ impl Adaptive {
             Mode::Hold | Mode::Explore { .. } => false,
         };
         if stops {
-            let rate = self.rate.min(self.feel.average(2.0 * left.as_secs_f64(), now));
-            self.feel.tripped(rate, false, now);
-            self.feel.opened(Duration::ZERO, now);
-            self.turn(Mode::Feel, self.feel.rate(now), PaceReason::Hinted, now);
+            let sustained = self.feel.average(2.0 * left.as_secs_f64(), now).max(HARMLESS);
+            // Nobody was refused, so the way back may be short: hints themselves say how far it goes.
+            let mode = Mode::Seek { growth: RISE, target: None };
+            self.turn(mode, self.rate.min(sustained), PaceReason::Hinted, now);
+        }
+    }
+
+    /// Hints have been found to lie. Where they are all that held the rate back, nothing is known.
+    pub(super) fn look_away_from_hints(&mut self, now: Moment) {
+        let sought = matches!(self.mode, Mode::Seek { target: None, .. });
+        if sought && self.trips == 0 && self.estimate.is_none() {
+            self.turn(Mode::FIRST, self.rate.max(first(self.ceiling)), PaceReason::Start, now);
         }
     }
 

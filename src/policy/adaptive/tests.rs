@@ -235,3 +235,86 @@ fn as_many_are_in_flight_as_there_may_be_places_while_it_is_looked_for() {
     policy.opened(Duration::from_secs(1), at(4.0));
     assert_eq!((policy.pace().state, policy.in_flight_max()), (PaceState::Holding, Some(19)));
 }
+
+#[test]
+fn a_look_above_an_estimate_that_leaves_much_open_does_not_take_for_ever() {
+    let look = ExplorationSettings { interval: Duration::from_secs(60), ..Default::default() };
+    let settings = AdaptiveSettings { exploration: Some(look), ..SETTINGS };
+    let mut policy = Adaptive::new(settings, 1_000.0, None, at(0.0));
+    policy.closed(at(1.0));
+    let open = Interval { value: 100.0, low: 99.8, high: 109.0 };
+    policy.estimated(Some(Estimate { rate: open, ..known(100.0) }), at(1.0));
+    policy.opened(Duration::from_secs(1), at(2.0));
+    review_until(&mut policy, 2.0, 80.0);
+    assert_eq!(policy.pace().state, PaceState::Seeking, "{:?}", policy.pace());
+    assert!(policy.rate() > 109.0, "{}", policy.rate());
+}
+
+#[test]
+fn a_limit_that_fell_is_sought_anew_with_patience() {
+    let open = |rate: f64| Estimate {
+        rate: Interval { value: rate, low: rate * 0.5, high: rate * 2.0 },
+        cautious: rate * 0.6,
+        ..known(rate)
+    };
+    let mut policy = Adaptive::new(SETTINGS, 1_000.0, None, at(0.0));
+    let mut refused = |estimate: Option<Estimate>, t: f64| {
+        policy.closed(at(t));
+        policy.estimated(estimate, at(t));
+        policy.opened(Duration::from_secs(30), at(t + 30.0));
+        policy.rate()
+    };
+    for i in 0..3 {
+        refused(Some(known(100.0)), 100.0 * f64::from(i));
+    }
+    assert!(refused(None, 400.0) < 50.0, "nothing is known of the new limit");
+    // Of the new limit this is the first refusal: it goes by the estimate, not by feel.
+    assert_eq!(refused(Some(open(60.0)), 500.0), 30.0);
+}
+
+/// Requests that are all admitted, and hints of a quota of 1,000 a minute of which `left` says what is left; until `to`.
+fn hinted_by_a_stranger(to: f64, left: impl Fn(f64) -> u64) -> Adaptive {
+    let mut policy = Adaptive::new(SETTINGS, 100.0, None, at(0.0));
+    let (mut now, mut due) = (0.0, 0.0);
+    while now < to {
+        policy.review(at(now));
+        if now >= due && !policy.vetoes(at(now)) {
+            policy.sent(at(now));
+            let said = vec![hint(1_000, left(now), 60 - now as u64 % 60)];
+            policy.answered(&answer(Verdict::Accepted, now, 0.0, said), 0, at(now));
+            due = now + 1.0 / policy.rate();
+        }
+        now += 0.25;
+        due = due.min(now + 1.0 / policy.rate());
+    }
+    policy
+}
+
+#[test]
+fn many_small_rises_of_one_window_are_as_bad_as_a_large_one() {
+    let by_turns = |t: f64| if ((t / 2.0) as u64).is_multiple_of(2) { 390 } else { 470 };
+    let policy = hinted_by_a_stranger(59.0, by_turns);
+    assert_eq!(policy.pace().hints_trusted, Some(false));
+    let falls = hinted_by_a_stranger(59.0, |t| 470 - 4 * t as u64);
+    assert_eq!(falls.pace().hints_trusted, Some(true));
+}
+
+#[test]
+fn a_quota_that_somebody_else_has_used_up_when_its_window_begins_is_asked_and_then_left_alone() {
+    let policy = hinted_by_a_stranger(70.0, |_| 0);
+    assert_eq!(
+        policy.pace().hints_trusted,
+        Some(false),
+        "a full window, and one that was admitted"
+    );
+    assert!(policy.rate() >= 100.0 / 64.0, "the search begins anew: {}", policy.rate());
+}
+
+#[test]
+fn the_way_back_from_a_quota_that_is_used_up_is_short_as_nobody_was_refused() {
+    let used_up = |t: f64| if (2.0..60.0).contains(&t) { 0 } else { 990 };
+    let mut policy = hinted_by_a_stranger(61.0, used_up);
+    assert!(policy.rate() < 2.0, "it did not last: {}", policy.rate());
+    review_until(&mut policy, 61.0, 181.0);
+    assert!(policy.rate() > 9.0, "{}", policy.rate());
+}

@@ -129,3 +129,25 @@ fn a_redrawn_scope_inherits_the_pause() {
     assert_eq!(heir.passage(at(20)), Passage::Until(at(40)));
     assert!(heir.forbids(at(39)));
 }
+
+#[test]
+fn who_is_refused_again_when_hardly_anything_was_admitted_waits_for_longer() {
+    let third = |admitted: u64| {
+        let mut story = Story::new();
+        for epoch in 0..3 {
+            let now = 100 * epoch;
+            story.throttled(1, now, wait(1));
+            story.0.resume_sent(RESUME, at(now + 50));
+            assert!(story.0.ended(RESUME, true, at(now + 50), Duration::ZERO).is_some());
+            assert_eq!(story.0.level(), 0, "it is open");
+            (0..admitted).for_each(|i| {
+                story.0.ended(AttemptId(i), true, at(now + 51), Duration::ZERO);
+            });
+        }
+        story.throttled(1, 300, wait(1));
+        (story.0.level(), story.0.until() >= at(302))
+    };
+    let few = u64::from(HARDLY_ANY);
+    assert_eq!(third(few - 1), (4, true), "the same silence again");
+    assert_eq!(third(few), (1, false), "it had been enough");
+}

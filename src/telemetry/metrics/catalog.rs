@@ -85,7 +85,7 @@ families! {
     GATE_UNTIL = Gauge "plimsoll_gate_closed_until_timestamp_seconds" ["gate"]
         "Unix time at which the latest pause ends or ended; 0 before the first.";
     GATE_LEVEL = Gauge "plimsoll_gate_backoff_level" ["gate"]
-        "Epochs in a row without an admitted resume request; 0 while open.";
+        "Epochs in a row without an admitted resume request, or with hardly anything admitted after it; 0 while open.";
     GATE_LONG = Gauge "plimsoll_gate_long" ["gate"]
         "1 while a pause longer than the configured maximum holds the gate.";
     GATE_EPOCHS = Counter "plimsoll_gate_epochs_total" ["gate"]

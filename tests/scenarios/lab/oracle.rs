@@ -2,7 +2,8 @@
 //!
 //! The oracle sends at the even slots of the ceiling, as no client may send faster, and only where the
 //! limiter would admit; it begins with what the limiter remembers at the start of the measurement (a
-//! bucket that is full then counts for it), without any lockout. Two limits admit less to any client that
+//! bucket that is full then counts for it), without any lockout. The last of the windows that begin on demand is
+//! filled early: only its part before the end counts, as it does for whoever sends evenly. Two limits admit less to any client that
 //! does not see the server: a bucket of one refuses what jitter brings too close, and a place of a
 //! concurrency limit is known to be free only after a round trip. Their oracles are formulas.
 
@@ -24,7 +25,16 @@ pub(crate) fn most(case: &Case, gateways: &[Layers], start: Moment, end: Moment)
     let slots = Rate::from_per_second(ceiling).expect("a rate of a ceiling");
     let alone = |layers: &Layers| {
         let limiter = layers.limiter(0, &identity()).expect("one layer");
-        greedy(limiter.without_lockout(), slots, start, end) as f64
+        let (before, last) = greedy(limiter.without_lockout(), slots, start, end);
+        // A window that begins on demand is filled at once; of the last, only a part lies before the end. Others'
+        // windows end when the measurement does.
+        let inside = match case.limiter {
+            Limiter::OnDemandWindow => {
+                (end.since(last.began).as_secs_f64() / case.window().as_secs_f64()).min(1.0)
+            }
+            _ => 1.0,
+        };
+        before as f64 + last.admitted as f64 * inside
     };
     // With several gateways each is filled; all of them together are offered no more than the ceiling.
     gateways.iter().map(alone).sum::<f64>().min(ceiling * time)
@@ -52,23 +62,36 @@ fn slack(case: &Case) -> Duration {
     case.jitter.mul_f64(part)
 }
 
-fn greedy(mut limiter: Model, slots: Rate, start: Moment, end: Moment) -> u64 {
-    let (mut admitted, mut slot) = (0, 0);
+/// What was admitted since the last refusal that anything followed.
+struct Last {
+    admitted: u64,
+    began: Moment,
+}
+
+/// What was admitted before the last refusal that was followed by anything, and since.
+fn greedy(mut limiter: Model, slots: Rate, start: Moment, end: Moment) -> (u64, Last) {
+    let (mut before, mut slot) = (0, 0);
+    let mut last = Last { admitted: 0, began: start };
     loop {
         let at = start + Duration::from_nanos(slots.nanos_to(slot));
         if at >= end {
-            return admitted;
+            return (before, last);
         }
         match limiter.check(at) {
             Decision::Admitted { .. } => {
                 limiter.decide(at);
-                admitted += 1;
+                last.admitted += 1;
                 slot += 1;
             }
             Decision::Refused { retry_after } => {
                 // The first slot that is not before then.
                 let then = (at + retry_after).since(start).as_nanos() as u64;
                 slot = slots.events_through(then.saturating_sub(1)).max(slot + 1);
+                let began = start + Duration::from_nanos(slots.nanos_to(slot));
+                if began < end {
+                    before += last.admitted;
+                    last = Last { admitted: 0, began };
+                }
             }
         }
     }
