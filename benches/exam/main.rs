@@ -35,7 +35,7 @@ struct Arguments {
     /// Every case, and every experiment of it.
     #[arg(long)]
     watch: bool,
-    /// Every case that came out wrong, or whose intervals miss the truth, or whose scope is wrong.
+    /// Every case that came out wrong, or whose intervals miss the truth, or whose scope is not told.
     #[arg(long)]
     wrong: bool,
     /// Given by cargo to every benchmark.
@@ -77,10 +77,10 @@ fn main() -> ExitCode {
     if all_bars_kept(&marks) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Whether everything that is said is right, and what is said of the rate and the burst holds the truth.
+/// Whether everything is said and right, and what is said of the rate and the burst holds the truth.
 fn is_faultless(mark: &mark::Mark) -> bool {
     let covered = mark.rate_covered == Some(true) && mark.burst_covered == Some(true);
-    mark.is_right() && covered && mark.scope != Some(false) && mark.behind.told_right
+    mark.is_right() && covered && mark.scope == Some(true) && mark.behind.told_right
 }
 
 /// Those of what comes out right; costs are printed beside what is allowed.

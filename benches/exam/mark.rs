@@ -21,6 +21,8 @@ pub(crate) struct Mark {
     pub(crate) burst: Option<f64>,
     pub(crate) burst_right: bool,
     pub(crate) burst_covered: Option<bool>,
+    /// Whether refused requests count; `None`: not said.
+    pub(crate) refused_count: Option<bool>,
     /// `None`: not decided.
     pub(crate) scope: Option<bool>,
     pub(crate) behind: Behind,
@@ -84,6 +86,9 @@ pub(crate) fn mark(case: &Case, sat: &Sat) -> Mark {
         burst: said_burst.map(|f| f.value),
         burst_right: said_burst.is_some_and(|f| (f.value - burst).abs() <= (burst * 0.02).max(1.0)),
         burst_covered: said_burst.map(|f| inside(f, burst)),
+        refused_count: limit
+            .and_then(|l| known(&l.refused_count))
+            .map(|count| count == case.limiter.counts_refused),
         scope: limit.and_then(|l| scope(&case.scope, &l.scope)),
         behind: behind(case, sat),
     }
@@ -142,12 +147,13 @@ pub(crate) fn line(case: &Case, sat: &Sat, mark: &Mark) -> String {
         mark.burst,
         mark.burst_covered,
         sat.conclusion.limits.first().map(|l| (known(&l.rate), known(&l.burst), &l.kinds)),
-        scope_line(&mark.scope, &mark.behind),
+        scope_line(mark),
     )
 }
 
-fn scope_line(scope: &Option<bool>, behind: &Behind) -> String {
-    format!("scope right {scope:?} {behind:?}")
+fn scope_line(mark: &Mark) -> String {
+    let Mark { refused_count, scope, behind, .. } = mark;
+    format!("whether refused requests count {refused_count:?} scope right {scope:?} {behind:?}")
 }
 
 impl Marks {
@@ -214,6 +220,13 @@ impl fmt::Display for Marks {
         writeln!(f, "burst right      {:.1} %", percent(self.share(|m| m.burst_right)))?;
         writeln!(f, "rate covered     {:.1} %", percent(self.covered(|m| m.rate_covered)))?;
         writeln!(f, "burst covered    {:.1} %", percent(self.covered(|m| m.burst_covered)))?;
+        let refused_count = |is| percent(self.share(|m| m.refused_count == Some(is)));
+        writeln!(
+            f,
+            "refused count    {:.1} %, wrong {:.1} %",
+            refused_count(true),
+            refused_count(false)
+        )?;
         writeln!(f, "scope decided    {:.1} %", percent(self.share(|m| m.scope.is_some())))?;
         writeln!(f, "scope wrong      {:.1} %", percent(self.share(|m| m.scope == Some(false))))?;
         self.behind(f)?;

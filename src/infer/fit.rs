@@ -97,8 +97,11 @@ impl Fit<'_> {
             return Some(members);
         }
         self.buckets(&mut members);
-        self.spaced(&mut members);
-        self.concurrent(&mut members);
+        // Whether they count who were refused makes no difference to others.
+        if self.record.counted.is_none() {
+            self.spaced(&mut members);
+            self.concurrent(&mut members);
+        }
         self.windows(&mut members);
         self.as_long_as_held(&mut members);
         members.iter_mut().for_each(|m| m.weight += self.ln_silences(&m.kind));

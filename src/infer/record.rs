@@ -29,6 +29,8 @@ pub(super) struct Trip {
     /// Nothing that was sent at about that time was admitted out of turn: everybody who was admitted before is
     /// counted, whatever order they arrived in.
     pub(super) settled: bool,
+    /// Requests had been admitted just before: as much was used as the limit leaves, and no more.
+    pub(super) met: bool,
     /// How much later than others it may have arrived, in seconds.
     pub(super) late: f64,
 }
@@ -52,6 +54,8 @@ pub(super) struct Excerpt {
     pub(super) ends: Track,
     /// What windows may still have held when this began: everybody, those included who were admitted before.
     pub(super) held: Option<Track>,
+    /// Everybody, those included who were refused, if they count against the limit as well.
+    pub(super) counted: Option<Track>,
     pub(super) trips: Vec<Trip>,
     pub(super) notes: Vec<Note>,
     /// Where pauses tell of the limit: when requests were last refused, and first admitted again, in seconds.
@@ -65,7 +69,18 @@ pub(super) struct Excerpt {
 impl Excerpt {
     /// Everybody whom a window of this record may hold.
     pub(super) fn held(&self) -> &Track {
-        self.held.as_ref().unwrap_or(&self.sends)
+        self.held.as_ref().unwrap_or_else(|| self.counted())
+    }
+
+    /// Everybody of it who counts against the limit.
+    pub(super) fn counted(&self) -> &Track {
+        self.counted.as_ref().unwrap_or(&self.sends)
+    }
+
+    /// Just before `t`, where who came then counts by itself.
+    pub(super) fn just_before(&self, t: f64) -> f64 {
+        const NUDGE: f64 = 1e-7;
+        if self.counted.is_some() { t - NUDGE } else { t }
     }
 
     /// Who was admitted in it: at its very beginning, windows may hold more than they admit.
@@ -81,6 +96,7 @@ impl Excerpt {
             sends: self.sends.between(from - before, to),
             ends: self.ends.between(from - before, to),
             held: None,
+            counted: self.counted.as_ref().map(|counted| counted.between(from - before, to)),
             trips: trips.copied().collect(),
             notes: Vec::new(),
             pauses: Vec::new(),
@@ -145,7 +161,7 @@ impl Record {
         }
         self.sends.pin();
         let gap = t - self.sends.last().t;
-        self.trips.push(Trip { t, rate, gap, settled: false, late: 0.0 });
+        self.trips.push(Trip { t, rate, gap, settled: false, met: true, late: 0.0 });
         true
     }
 
@@ -193,6 +209,7 @@ impl Record {
             sends: Track::since(&self.sends, since),
             ends: Track::since(&self.ends, since),
             held: Some(Track::since(&self.sends, since - HELD_S)),
+            counted: None,
             trips: self.trips.iter().filter(|trip| trip.t > t).copied().collect(),
             notes: self.notes.iter().filter(|note| note.t > t).copied().collect(),
             pauses: Vec::new(),

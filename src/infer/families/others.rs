@@ -41,11 +41,17 @@ pub(in crate::infer) fn bucket(record: &Excerpt, latency: &Latency, rate: f64) -
     either_way(record, |record| emptied(record, latency, rate))
 }
 
+/// What the most of many is off by, in standard deviations.
+const EXTREME: f64 = 2.0;
+
 fn emptied(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
     let mut bounds = Bounds::new(record);
-    let Some((start, points)) = record.sends.points().split_first() else { return bounds };
+    let Some((start, points)) = record.counted().points().split_first() else { return bounds };
     let mut trips = record.trips.iter().peekable();
     let mut missing = Missing::from(*start, rate);
+    // Of those who count, who was admitted.
+    let mut admitted = record.counted.as_ref().map(|_| record.sends.reader());
+    let mut before = 0.0;
     let mut ahead = record.sends.reader();
     let mut refuse = |trip: &Trip, missing: &Missing, bounds: &mut Bounds| {
         // Only how the last few arrivals bunched matters here, at the speed of the refill.
@@ -61,13 +67,24 @@ fn emptied(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
         bounds.refused_about(missing.before(trip.t), blur, out_of_turn);
     };
     for p in points {
-        while let Some(trip) = trips.next_if(|trip| trip.t < p.t) {
+        while let Some(trip) = trips.next_if(|trip| record.just_before(trip.t) < p.t) {
             refuse(trip, &missing, &mut bounds);
         }
-        bounds.used(missing.advance(*p), 1.0);
+        let used = missing.advance(*p);
+        let now = admitted.as_mut().map_or(p.n, |admitted| admitted.at(p.t));
+        if now > std::mem::replace(&mut before, now) {
+            bounds.used(used, 1.0);
+        }
     }
     for trip in trips {
         refuse(trip, &missing, &mut bounds);
+    }
+    if record.settled {
+        // Of many whom jitter brings together, the most that was missing is too much by what jitter can do.
+        let together = rate * latency.jitter;
+        bounds.floor = (bounds.floor - EXTREME * together).max(1.0);
+        bounds.floor_blur = Some(both(0.06, together));
+        bounds.witnesses = 1.0;
     }
     bounds
 }

@@ -9,14 +9,16 @@ use super::{Bounds, Latency, OnTheWay, Steady, blur, both, edge_blur, passed_edg
 pub(in crate::infer) fn sliding(record: &Excerpt, latency: &Latency, window: f64) -> Bounds {
     let mut bounds = Bounds::new(record);
     let (mut behind, mut ahead) = (record.held().reader(), record.sends.reader());
-    let mut here = record.sends.reader();
+    let (mut here, mut counted) =
+        (record.counted().reader(), record.counted.as_ref().map(Track::reader));
     let (mut late, mut late_ahead) = (OnTheWay::of(record), OnTheWay::of(record));
     let mut previous = record.sends.start();
     for p in record.admitted() {
         // Only the end of a stretch is sure to have found so much used.
         let admissions = if p.t - previous > window { 4.0 } else { 1.0 };
         // Who is still on the way is not sure to have been counted.
-        let before = p.n - behind.at(p.t - window) - late.at(p.t);
+        let n = counted.as_mut().map_or(p.n, |counted| counted.at(p.t));
+        let before = n - behind.at(p.t - window) - late.at(p.t);
         let after = ahead.at(p.t + window) - p.n - late_ahead.at(p.t + window);
         if record.settled {
             let blur = edge_blur(rate_at(&mut behind, p.t - window, latency), latency);
@@ -32,7 +34,7 @@ pub(in crate::infer) fn sliding(record: &Excerpt, latency: &Latency, window: f64
     bounds.steady = Steady::of(record, latency, window);
     for trip in &record.trips {
         // On a slow climb the oldest request has just not left the window, closer than the curve tells.
-        let before = here.at(trip.t) - behind.at(trip.t - window - TOLERANCE_S);
+        let before = here.at(record.just_before(trip.t)) - behind.at(trip.t - window - TOLERANCE_S);
         let edge = trip.t - window;
         let blur = blur(trip, record.settled, latency, || rate_at(&mut behind, edge, latency));
         bounds.refused_about(before, blur, late.at(edge));
@@ -273,7 +275,7 @@ pub(in crate::infer) fn counter(
 ) -> Bounds {
     let mut bounds = Bounds::new(record);
     let mut counted = Counted::of(record.held(), window, phase);
-    let (mut begun, mut previously) = (record.sends.reader(), record.sends.reader());
+    let (mut begun, mut previously) = (record.counted().reader(), record.counted().reader());
     // Where nobody comes as its windows begin, so much is used to within a part of a request.
     let mut about = |t: f64, here: f64, falls: f64| {
         let begin = window_begin(t, window, phase);
@@ -297,11 +299,13 @@ pub(in crate::infer) fn counter(
     for p in record.admitted() {
         let gap = (p.t - previous.t) / (p.n - previous.n).max(1.0);
         // The count is straight between its own edges and the curve's: it is highest at one of them, or with the
-        // first request after its own.
+        // first request after its own. Between two who were not sent one after the other, others may have been refused.
+        let alone = record.counted.is_some() && p.n - previous.n <= 1.0;
         let middle = window_begin((previous.t + p.t) / 2.0, window, phase);
         for edge in [middle, window_begin(p.t, window, phase)] {
             let first = previous.t + ((edge - previous.t) / gap.max(1e-9)).ceil() * gap + NUDGE;
-            if edge > previous.t && first <= p.t && (previous.t > began || record.held.is_none()) {
+            let inside = edge > previous.t && first <= p.t && !alone;
+            if inside && (previous.t > began || record.held.is_none()) {
                 found(edge - NUDGE, edge, 1.0 / gap.max(1e-9));
                 found(first, first, 1.0 / gap.max(1e-9));
             }
@@ -314,7 +318,7 @@ pub(in crate::infer) fn counter(
     let mut edge = record.sends.reader();
     for trip in &record.trips {
         let begin = window_begin(trip.t, window, phase);
-        let (used, falls) = counted.falling(trip.t);
+        let (used, falls) = counted.falling(record.just_before(trip.t));
         let blur = if record.settled {
             let here = if trip.settled { 0.0 } else { trip.rate };
             both(about(trip.t, trip.rate, falls), passed_edge(here, latency))

@@ -134,14 +134,15 @@ impl Fit<'_> {
 
     /// Sliding counters, if this is the limit.
     fn by_count(&self, limit: f64) -> Vec<Period> {
-        if self.record.trips.len() <= PLACES_MIN {
+        // Who was still refused when much had been forgotten may have been so by any that was left.
+        let met = || self.record.trips.iter().filter(|trip| trip.met);
+        if met().count() <= PLACES_MIN {
             return Vec::new();
         }
         let wanted = self.wanted(COUNTED_LEAST);
         wanted.periods(|window, wide| {
             let closest = (wanted.span * wide).max(wanted.fine);
-            let trips = self.record.trips.iter();
-            trips.map(|trip| self.counted_to(limit, trip, (window, wide), closest)).collect()
+            met().map(|trip| self.counted_to(limit, trip, (window, wide), closest)).collect()
         })
     }
 
@@ -156,8 +157,8 @@ impl Fit<'_> {
         /// Into how many parts a window is divided at first, and how far off a count may be.
         const PARTS: u32 = 32;
         const OFF: f64 = 0.7;
-        let [mut now, mut first, mut before] = [(); 3].map(|()| self.record.sends.reader());
-        let admitted = now.at(trip.t);
+        let [mut now, mut first, mut before] = [(); 3].map(|()| self.record.counted().reader());
+        let admitted = now.at(self.record.just_before(trip.t));
         let off = OFF + if trip.settled { 0.0 } else { trip.rate * self.latency.jitter_max };
         let mut over = |begin: f64| {
             let at_begin = first.at(begin);

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn trip(rate: f64, gap: f64) -> Trip {
-        Trip { t: 1.0, rate, gap, settled: true, late: 0.0 }
+        Trip { t: 1.0, rate, gap, settled: true, met: true, late: 0.0 }
     }
 
     #[test]

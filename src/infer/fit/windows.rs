@@ -81,7 +81,11 @@ impl Fit<'_> {
             .copied()
             .filter(|c| c.0 * (c.2 / 2.0).exp() >= COUNTED_LEAST)
             .collect();
-        self.anywhere(&long, ON_DEMAND, families::on_demand, on_demand, members);
+        // Until these end everybody is refused who comes too late, whether that counts or not.
+        let ends = self.record.counted.is_none();
+        if ends {
+            self.anywhere(&long, ON_DEMAND, families::on_demand, on_demand, members);
+        }
         let fixed = Phased {
             prior: FIXED,
             whole: true,
@@ -89,7 +93,9 @@ impl Fit<'_> {
             kind: &|limit, window, phase| Kind::FixedWindow { limit, window, phase },
             is: |kind| matches!(kind, Kind::FixedWindow { .. }),
         };
-        self.phased(&candidates, &fixed, members);
+        if ends {
+            self.phased(&candidates, &fixed, members);
+        }
         let counter = Phased {
             prior: COUNTER,
             whole: false,

@@ -176,7 +176,7 @@ impl Belief {
     /// How often to ask whether a pause is over, in seconds, where it is the limit's own: so that its end is known to
     /// within a part of the window.
     pub(super) fn ask_every(&self) -> Option<f64> {
-        let posterior = self.posterior.as_ref().filter(|p| p.pauses == Pauses::Limit)?;
+        let posterior = self.posterior.as_ref().filter(|p| p.reading.pauses == Pauses::Limit)?;
         Some((posterior.window(None)?.value / 12.0).max(0.25))
     }
 

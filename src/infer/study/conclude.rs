@@ -12,6 +12,7 @@ use super::peeks;
 use super::posterior::Posterior;
 use super::scope;
 use crate::infer::Decision;
+use crate::infer::fit::Member;
 use crate::model::Kind;
 
 /// A kind is said with this probability.
@@ -130,6 +131,7 @@ fn limit(posterior: &Posterior) -> LimitFinding {
         burst: figure(posterior.burst(kind), of()),
         window: figure(posterior.window(kind), of()),
         phase: phase(posterior),
+        refused_count: refused_count(posterior),
         kinds,
         ..everything_unknown(Reason::NotIdentifiable, "nothing tells", "a probe")
     }
@@ -164,6 +166,43 @@ fn phase(posterior: &Posterior) -> Finding<Figure> {
     }
 }
 
+/// Whether refused requests count as admitted ones do.
+fn refused_count(posterior: &Posterior) -> Finding<bool> {
+    let differs = |m: &Member| {
+        matches!(
+            m.kind,
+            Kind::SlidingLog { .. }
+                | Kind::SlidingCounter { .. }
+                | Kind::TokenBucket { .. }
+                | Kind::Queue { .. }
+        )
+    };
+    if !posterior.members.first().is_some_and(differs) {
+        return unknown(
+            Reason::NotIdentifiable,
+            "a limit of this kind admits as many if refused requests count as if not",
+            "none",
+        );
+    }
+    let odds = posterior.refused_count.unwrap_or(0.0);
+    let confidence = 1.0 / (1.0 + (-odds.abs()).exp());
+    if confidence < SURE {
+        return unknown(
+            Reason::TooLittleData,
+            "what was admitted after refusals is as likely if they count as if not",
+            "requests beyond the limit for longer than a window: a limit that counts them admits \
+             nothing as long as they come",
+        );
+    }
+    let value = odds > 0.0;
+    let evidence = if value {
+        "what was admitted after refusals is explained if they are counted"
+    } else {
+        "what was admitted after refusals is explained if they are not counted"
+    };
+    Finding::Known { value, confidence, evidence: evidence.into() }
+}
+
 fn everything_unknown(reason: Reason, detail: &str, experiment: &str) -> LimitFinding {
     LimitFinding {
         kind: unknown(reason, detail, experiment),
@@ -175,7 +214,7 @@ fn everything_unknown(reason: Reason, detail: &str, experiment: &str) -> LimitFi
         lockout: unknown::<LockoutFinding>(reason, detail, experiment),
         refused_count: unknown(
             Reason::NotIdentifiable,
-            "nothing was sent on purpose while refusals went on",
+            "nothing tells",
             "requests beyond the limit for longer than a window: a limit that counts them admits \
              nothing as long as they come",
         ),

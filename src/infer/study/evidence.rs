@@ -17,58 +17,91 @@ const NOTES_MAX: usize = 256;
 const ADVICE_ABOUT: f64 = 0.003;
 
 /// What the pauses after refusals are taken for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Pauses {
     /// The limit itself: who asks too early, or before what was advised, is refused by it.
     Limit,
     /// Something of their own, such as a lockout: they tell nothing of the limit.
     Lockout,
+    /// A lockout of no more than so many seconds: longer ones are the limit's.
+    Longer(f64),
+}
+
+/// How a record is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Reading {
+    pub(super) pauses: Pauses,
+    /// Whether refused requests count against the limit as admitted ones do.
+    pub(super) refused_count: bool,
 }
 
 /// What a group of parties has been through.
 pub(super) fn excerpt(
     observations: &Observations,
     latency: &Latency,
-    pauses: Pauses,
+    reading: Reading,
     belongs: impl Fn(&Attempt) -> bool,
 ) -> Excerpt {
     let attempts: Vec<&Attempt> = observations.attempts.iter().filter(|a| belongs(a)).collect();
-    let (trips, pauses) = trips(&attempts, latency, pauses);
+    let (trips, pauses) = trips(&attempts, latency, reading.pauses);
     let trips = spread(trips);
     let late = attempts.iter().any(|a| lateness(a, latency) > 0.0).then(|| {
         let arrived = |a: &Attempt| a.sent + lateness(a, latency);
         let later = |trip: &Trip| Trip { t: trip.t + trip.late, ..*trip };
-        arrivals(&attempts, trips.iter().map(later).collect(), arrived)
+        arrivals(&attempts, trips.iter().map(later).collect(), reading, arrived)
     });
     let notes: Vec<Note> = attempts.iter().filter_map(|a| note(a)).collect();
     let every = notes.len().div_ceil(NOTES_MAX).max(1);
     let notes = notes.into_iter().step_by(every).collect();
     let late = late.map(Box::new);
-    Excerpt { notes, pauses, late, ..arrivals(&attempts, trips, |a| a.sent) }
+    Excerpt { notes, pauses, late, ..arrivals(&attempts, trips, reading, |a| a.sent) }
 }
 
 /// Who was admitted by when, if they arrived at such times, and the trips.
-fn arrivals(attempts: &[&Attempt], trips: Vec<Trip>, arrived: impl Fn(&Attempt) -> f64) -> Excerpt {
+fn arrivals(
+    attempts: &[&Attempt],
+    trips: Vec<Trip>,
+    reading: Reading,
+    arrived: impl Fn(&Attempt) -> f64,
+) -> Excerpt {
     let start = attempts.first().map_or(0.0, |first| first.sent - 1.0);
-    let mut sends = Curve::within(CLOSE_TOLERANCE_S, start, POINTS_MAX);
-    let mut ends = Curve::within(CLOSE_TOLERANCE_S, start, POINTS_MAX);
-    let admitted = attempts.iter().filter(|a| a.decision != Decision::Refused);
-    let mut times: Vec<f64> = admitted.clone().map(|a| arrived(a)).collect();
-    let mut answers: Vec<f64> = admitted.filter_map(|a| a.answered).collect();
-    times.sort_by(f64::total_cmp);
-    answers.sort_by(f64::total_cmp);
+    let curve = || Curve::within(CLOSE_TOLERANCE_S, start, POINTS_MAX);
+    let (mut sends, mut counted, mut ends) = (curve(), curve(), curve());
+    let mut times: Vec<(f64, bool)> =
+        attempts.iter().map(|a| (arrived(a), a.decision != Decision::Refused)).collect();
+    times.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut marks = trips.iter().peekable();
-    for at in times {
-        if marks.next_if(|trip| trip.t <= at).is_some() {
+    let mut before = true;
+    for (at, admitted) in
+        times.into_iter().filter(|(_, admitted)| *admitted || reading.refused_count)
+    {
+        let turn = std::mem::replace(&mut before, admitted) != admitted;
+        let marked = marks.next_if(|trip| trip.t <= at).is_some();
+        if marked || turn {
             sends.pin();
+            counted.pin();
         }
-        sends.count(at);
+        if admitted {
+            sends.count(at);
+        }
+        if reading.refused_count {
+            counted.count(at);
+        }
+        // Who is refused is told from those who follow.
+        if marked {
+            counted.pin();
+        }
     }
+    let admitted = attempts.iter().filter(|a| a.decision != Decision::Refused);
+    let mut answers: Vec<f64> = admitted.filter_map(|a| a.answered).collect();
+    answers.sort_by(f64::total_cmp);
     answers.into_iter().for_each(|at| ends.count(at));
+    let track = |curve: &Curve| Track::since(curve, f64::NEG_INFINITY);
     Excerpt {
         held: None,
-        sends: Track::since(&sends, f64::NEG_INFINITY),
-        ends: Track::since(&ends, f64::NEG_INFINITY),
+        counted: reading.refused_count.then(|| track(&counted)),
+        sends: track(&sends),
+        ends: track(&ends),
         trips,
         notes: Vec::new(),
         pauses: Vec::new(),
@@ -111,7 +144,12 @@ fn trips(attempts: &[&Attempt], latency: &Latency, pauses: Pauses) -> (Vec<Trip>
         }
         let (next, held_until) = pause(attempts, first, latency);
         let latest = attempts[..first].iter().rev().find(|a| a.decision == Decision::Admitted);
-        if pauses == Pauses::Limit
+        let own = match pauses {
+            Pauses::Limit => true,
+            Pauses::Lockout => false,
+            Pauses::Longer(than) => held_until - attempts[first].sent > than,
+        };
+        if own
             && let Some(latest) = latest
             && trips.last().is_none_or(|trip| trip.t < held_until)
         {
@@ -121,7 +159,14 @@ fn trips(attempts: &[&Attempt], latency: &Latency, pauses: Pauses) -> (Vec<Trip>
             }
             let gap = held_until - latest.sent;
             let late = lateness(attempts[next - 1], latency);
-            trips.push(Trip { t: held_until, rate: 1.0 / gap, gap, settled: true, late });
+            trips.push(Trip {
+                t: held_until,
+                rate: 1.0 / gap,
+                gap,
+                settled: true,
+                met: false,
+                late,
+            });
         }
         from = next;
     }
@@ -187,6 +232,8 @@ fn unsettled(attempts: &[&Attempt], from: usize, to: usize, jitter: f64) -> Opti
 
 /// A refusal, and how fast requests had been admitted before it.
 fn trip(attempts: &[&Attempt], refused: usize, settled: bool) -> Option<Trip> {
+    /// Who comes later than so many of those before would have was preceded by a silence.
+    const AFTER: f64 = 3.0;
     let before = || {
         let admitted = |a: &&&Attempt| a.decision == Decision::Admitted;
         attempts[..refused].iter().rev().filter(admitted).take(8)
@@ -194,7 +241,8 @@ fn trip(attempts: &[&Attempt], refused: usize, settled: bool) -> Option<Trip> {
     let t = attempts[refused].sent;
     let (latest, earliest) = (before().next()?.sent, before().last()?.sent);
     let rate = before().count() as f64 / (t - earliest).max(1e-6);
-    Some(Trip { t, rate, gap: t - latest, settled, late: 0.0 })
+    let gap = t - latest;
+    Some(Trip { t, rate, gap, settled, met: gap * rate < AFTER, late: 0.0 })
 }
 
 /// So many of them as a fit looks at, the latest and others evenly.

@@ -16,13 +16,36 @@ struct Pause {
     admitted_after_latest: f64,
 }
 
+/// How long the shortest pause was, in seconds; `None`: none was longer. A lockout has made it, if any, and the limit
+/// itself those that are longer.
+pub(super) fn shortest(
+    observations: &Observations,
+    belongs: impl Fn(&Attempt) -> bool,
+) -> Option<f64> {
+    let pauses = pauses(observations, belongs);
+    let shortest = pauses.iter().map(|p| p.admitted_after_first).fold(f64::INFINITY, f64::min);
+    pauses.iter().any(|pause| pause.is_longer(shortest)).then_some(shortest)
+}
+
+impl Pause {
+    /// Whether requests were still refused, or would have been, after so many seconds.
+    fn is_longer(&self, than: f64) -> bool {
+        /// Header fields round up to whole seconds.
+        const WHOLE: f64 = 1.0;
+        self.refused_after_first.max(self.advised.unwrap_or(0.0) - WHOLE) > than
+    }
+}
+
 /// What pauses tell, where the limit itself does not explain them.
 pub(super) fn lockout(
     observations: &Observations,
     posterior: &Posterior,
     belongs: impl Fn(&Attempt) -> bool,
 ) -> Finding<LockoutFinding> {
-    let pauses = pauses(observations, belongs);
+    let mut pauses = pauses(observations, belongs);
+    if let Pauses::Longer(than) = posterior.reading.pauses {
+        pauses.retain(|pause| !pause.is_longer(than));
+    }
     if pauses.is_empty() {
         return Finding::Unknown {
             reason: Reason::TooLittleData,
@@ -30,7 +53,7 @@ pub(super) fn lockout(
             experiment: "a single request at growing intervals after a refusal".into(),
         };
     }
-    if posterior.pauses == Pauses::Limit {
+    if posterior.reading.pauses == Pauses::Limit {
         return Finding::Known {
             value: LockoutFinding::None,
             confidence: 0.95,
@@ -63,8 +86,10 @@ pub(super) struct Likely {
 }
 
 impl Likely {
+    /// Of a lockout of one length.
+    pub(super) const LENGTH: f64 = -3.0;
+
     pub(super) fn of(observations: &Observations, belongs: impl Fn(&Attempt) -> bool) -> Self {
-        const LENGTH: f64 = -3.0;
         /// How much lengths that count as one differ, as a ratio.
         const ALIKE: f64 = 0.1;
         /// By how much longer than asked for who honours it waits at most, as a ratio; and a second.
@@ -88,10 +113,10 @@ impl Likely {
         let others = pauses.len().saturating_sub(1) as f64;
         match open {
             Some(open) if pauses.iter().all(over) => {
-                Self { lockouts: LENGTH, by_chance: others * open.max(ALIKE).ln() }
+                Self { lockouts: Self::LENGTH, by_chance: others * open.max(ALIKE).ln() }
             }
-            Some(_) => Self { lockouts: LENGTH, by_chance: 0.0 },
-            None => Self { lockouts: LENGTH * pauses.len() as f64, by_chance: 0.0 },
+            Some(_) => Self { lockouts: Self::LENGTH, by_chance: 0.0 },
+            None => Self { lockouts: Self::LENGTH * pauses.len() as f64, by_chance: 0.0 },
         }
     }
 }

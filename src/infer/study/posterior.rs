@@ -1,13 +1,14 @@
 //! What is believed after a record: every limiter that may be it, with its weight.
 
+mod readings;
+
+use self::readings::Readings;
 use super::conclusion::{Figure, KindName, KindShare};
-use super::evidence::{self, Pauses};
-use super::lockout;
+use super::evidence::{self, Pauses, Reading};
 use super::observations::{Attempt, Observations};
 use super::queueing::queueing;
 use crate::infer::families::Latency;
-use crate::infer::fit::{Fit, Member, Served, Sure};
-use crate::infer::record::Excerpt;
+use crate::infer::fit::{Member, Sure};
 use crate::model::Kind;
 
 /// The limiters that may be it.
@@ -16,9 +17,11 @@ pub(super) struct Posterior {
     /// With weights that add up to 1, the likeliest first.
     pub(super) members: Vec<Member>,
     pub(super) latency: Latency,
-    /// What its pauses are best taken for, and by how much, as a logarithm of the odds.
-    pub(super) pauses: Pauses,
+    /// What its pauses are best taken for, and by how much, as a logarithm of the odds; and whether refused requests count.
+    pub(super) reading: Reading,
     surely: f64,
+    /// Logarithm of the odds that refused requests count; `None`: that makes no difference.
+    pub(super) refused_count: Option<f64>,
     /// Logarithm of the evidence for all of them together.
     pub(super) evidence: f64,
     /// Logarithm of how much likelier a queue makes the delays; 0 where it is none.
@@ -31,8 +34,6 @@ pub(super) struct Posterior {
 const CONTRADICTED: (f64, f64) = (-22.0, 1.5);
 /// The same where its delays say that it is a queue.
 const QUEUE_CONTRADICTED: (f64, f64) = (-25.0, 3.0);
-/// How much less likely the record may become by its pauses: at all, and by each of them.
-const EXPLAINED: (f64, f64) = (5.0, 0.5);
 /// No rate, no quota and no window is known closer than this, as a ratio: clocks differ, and servers count in
 /// milliseconds.
 const CLOSEST: f64 = 7e-4;
@@ -50,6 +51,7 @@ const SURELY: f64 = 30.0;
 struct Given {
     sure: Option<Sure>,
     pauses: Option<Pauses>,
+    refused_count: Option<bool>,
     /// Round numbers are no likelier than others.
     flat: bool,
 }
@@ -70,11 +72,12 @@ impl Posterior {
         belongs: impl Fn(&Attempt) -> bool,
     ) -> Option<Self> {
         let sure = Some(self.sure()?);
-        let given = Given { sure, pauses: self.sure_pauses(), flat: false };
+        let given = Given { sure, flat: false, ..self.given() };
         let next = Self::fitted(observations, belongs, &given)?;
         let more = next.trips.saturating_sub(self.trips) as f64;
         let kept = next.evidence > self.evidence - AGAIN.0 - AGAIN.1 * more;
-        (kept && next.explains() && next.sure().is_some()).then_some(next)
+        let refused_count = self.refused_count;
+        (kept && next.explains() && next.sure().is_some()).then_some(Self { refused_count, ..next })
     }
 
     /// What the same attempts would tell if round numbers were no likelier than others.
@@ -83,7 +86,7 @@ impl Posterior {
         observations: &Observations,
         belongs: impl Fn(&Attempt) -> bool,
     ) -> Option<Self> {
-        let given = Given { sure: None, pauses: self.sure_pauses(), flat: true };
+        let given = Given { flat: true, ..self.given() };
         Self::fitted(observations, belongs, &given)
     }
 
@@ -98,8 +101,11 @@ impl Posterior {
         Some(Sure { kind, lengths: (window.low, window.high) })
     }
 
-    fn sure_pauses(&self) -> Option<Pauses> {
-        (self.surely > SURELY).then_some(self.pauses)
+    /// How its record is read.
+    fn given(&self) -> Given {
+        let pauses = (self.surely > SURELY).then_some(self.reading.pauses);
+        let refused_count = Some(self.reading.refused_count);
+        Given { sure: None, pauses, refused_count, flat: false }
     }
 
     fn fitted(
@@ -111,82 +117,25 @@ impl Posterior {
         let plainly = queue.as_ref().is_some_and(|queue| queue.plainly);
         let queue = queue.and_then(|queue| {
             let (served, latency) = (Some(queue.served), queue.latency);
-            let posterior = Self::explained(observations, &belongs, latency, given, served)?;
-            Some(Self { delays: queue.told, ..posterior })
+            let readings = Readings { observations, belongs: &belongs, latency, given, served };
+            Some(Self { delays: queue.told, ..readings.likeliest()? })
         });
         let queue = queue.filter(Self::explains);
         if plainly && queue.is_some() {
             return queue;
         }
         let latency = evidence::latency(observations);
-        let other = Self::explained(observations, &belongs, latency, given, None);
+        let readings = Readings { observations, belongs: &belongs, latency, given, served: None };
+        let other = readings.likeliest();
         // Where delays tell little, refusals have to agree with them.
         let worse = |queue: &Self| other.as_ref().is_some_and(|o| o.evidence > queue.evidence);
         queue.filter(|queue| !worse(queue)).or(other)
     }
 
-    fn explained(
-        observations: &Observations,
-        belongs: impl Fn(&Attempt) -> bool,
-        latency: Latency,
-        given: &Given,
-        served: Option<Served>,
-    ) -> Option<Self> {
-        let record = |pauses| evidence::excerpt(observations, &latency, pauses, &belongs);
-        let likely = lockout::Likely::of(observations, &belongs);
-        let weighed = |record: &Excerpt, pauses| {
-            let (inherited, flat, sure) = (None, given.flat, given.sure);
-            let fit = Fit { record, latency, inherited, thorough: true, flat, served, sure };
-            let mut members = fit.members()?;
-            if pauses == Pauses::Limit {
-                let clocked = |m: &&mut Member| matches!(m.kind, Kind::FixedWindow { .. });
-                members.iter_mut().filter(clocked).for_each(|m| m.weight += likely.by_chance);
-            }
-            Self::from(members, latency, pauses, record.trips.len())
-        };
-        if let Some(pauses) = given.pauses {
-            let found = weighed(&record(pauses), pauses)?;
-            return Some(Self { surely: f64::INFINITY, ..found });
-        }
-        let (apart, within) = (record(Pauses::Lockout), record(Pauses::Limit));
-        let holds = within.trips.len().saturating_sub(apart.trips.len()) as f64;
-        let alike = within.trips.len() == apart.trips.len() && apart.pauses == within.pauses;
-        let within = weighed(&within, Pauses::Limit);
-        if alike {
-            return within;
-        }
-        let (mut within, mut apart) = match (within, weighed(&apart, Pauses::Lockout)) {
-            (Some(within), Some(apart)) => (within, apart),
-            (within, apart) => return within.or(apart),
-        };
-        // A limit that explains the pauses as well is believed, even if it explains them a little worse.
-        let a_little = EXPLAINED.0 + EXPLAINED.1 * holds;
-        let otherwise = likely.lockouts - a_little;
-        let odds = within.evidence - apart.evidence - otherwise;
-        if odds > 0.0 {
-            within.mix(apart, -odds);
-            Some(Self { surely: odds, ..within })
-        } else {
-            apart.mix(within, odds);
-            Some(Self { surely: -odds, ..apart })
-        }
-    }
-
-    /// Adds what another reading of the same record says, by the logarithm of its odds: an experiment may tell which of
-    /// them holds.
-    fn mix(&mut self, other: Self, ln_odds: f64) {
-        let odds = ln_odds.exp();
-        let scaled = |of: f64| move |m: Member| Member { weight: m.weight * of, ..m };
-        let members = std::mem::take(&mut self.members).into_iter().map(scaled(1.0 / (1.0 + odds)));
-        let others = other.members.into_iter().map(scaled(odds / (1.0 + odds)));
-        self.members = members.chain(others).filter(|m| m.weight > LIGHTEST).collect();
-        self.members.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-    }
-
     fn from(
         mut members: Vec<Member>,
         latency: Latency,
-        pauses: Pauses,
+        reading: Reading,
         trips: usize,
     ) -> Option<Self> {
         let best = members.iter().map(|m| m.weight).fold(f64::NEG_INFINITY, f64::max);
@@ -199,7 +148,8 @@ impl Posterior {
         members.iter_mut().for_each(|m| m.weight /= total);
         members.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         let evidence = best + total.ln();
-        Some(Self { members, latency, pauses, surely: 0.0, evidence, delays: 0.0, trips })
+        let (surely, delays, refused_count) = (0.0, 0.0, None);
+        Some(Self { members, latency, reading, surely, refused_count, evidence, delays, trips })
     }
 
     /// Whether any limiter explains the record.

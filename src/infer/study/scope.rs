@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::belief;
 use super::conclusion::{Finding, PairFinding, Reason, ScopeFinding};
-use super::evidence::{self, Pauses};
+use super::evidence::{self, Pauses, Reading};
 use super::nested::Inner;
 use super::observations::{Attempt, Observations};
 use super::posterior::{Posterior, burst};
@@ -21,8 +21,9 @@ const DECIDED: f64 = 6.9;
 const NESTED: (f64, f64) = (-12.0, -3.0);
 /// The same where there is another one: that explains nearly everything, or nothing is said.
 const NESTED_LEAST: f64 = -4.0;
-/// How far a limit may be off its estimate, as a share and in requests.
+/// How far a limit may be off its estimate, as a share, and in requests; but of a few, no more than such a share.
 const OFF: (f64, f64) = (0.03, 1.0);
+const OFF_FEW: f64 = 0.05;
 /// Limiters that stand for all that are believed: where windows begin long after the record by which they are known,
 /// no two say the same.
 const LIMITERS: usize = 64;
@@ -180,7 +181,8 @@ pub(super) fn pair(
     let alone = by_themselves(observations, &kind, latency, other);
     let observations = alone.as_ref().unwrap_or(observations);
     let record = |belongs: &dyn Fn(&Attempt) -> bool| {
-        evidence::excerpt(observations, latency, Pauses::Lockout, belongs)
+        let reading = Reading { pauses: Pauses::Lockout, ..posterior.reading };
+        evidence::excerpt(observations, latency, reading, belongs)
     };
     let both = record(&|a| a.party == 0 || a.party == other);
     let (first, second) = (record(&|a| a.party == 0), record(&|a| a.party == other));
@@ -284,9 +286,14 @@ fn ln_likelihood(record: &Excerpt, latency: &Latency, kind: &Kind) -> f64 {
         Kind::Concurrency { .. } => families::concurrent(record, latency),
     };
     let limit = burst(kind);
-    let off = limit * OFF.0 + OFF.1;
+    let off = limit * OFF.0 + OFF.1.min(limit * OFF_FEW);
+    // Of whole numbers, none is between what was used and one more.
+    let parts =
+        matches!(kind, Kind::SlidingCounter { .. } | Kind::TokenBucket { .. } | Kind::Queue { .. });
+    let half = if parts { 0.0 } else { 0.5 };
     let used = ln_phi((limit - bounds.floor + 0.5) / bounds.below().hypot(off));
-    let refused = bounds.roofs.iter().map(|(roof, blur)| ln_phi((roof - limit) / blur.hypot(off)));
+    let refused =
+        bounds.roofs.iter().map(|(roof, blur)| ln_phi((roof - limit - half) / blur.hypot(off)));
     used + refused.sum::<f64>()
 }
 

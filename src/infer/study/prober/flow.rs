@@ -24,9 +24,9 @@ const EXPERIMENTS_MAX: usize = 30;
 const RESTS: f64 = 0.1;
 /// Seconds of rest where the limit seems to be the highest rate.
 const AT_TOP: f64 = 30.0;
-/// With fewer refused than these nothing is believed: the search, and others that bear it out; fewer where they cost as
-/// much as they should, and three times as much.
-const REFUSED_MIN: [usize; 3] = [4, 3, 2];
+/// With fewer refused than these nothing is believed: the search, and others that bear it out; fewer where they cost
+/// three times as much as they should.
+const REFUSED_MIN: (usize, usize) = (4, 3);
 /// So many of them may be such that nothing new is expected of them.
 const TESTED_MAX: usize = 8;
 /// Experiments about one pair of parties, how much of a quota each of them uses, and quotas that are too small for that:
@@ -298,9 +298,8 @@ impl Prober {
         let prices = self.prices(belief, rate_max);
         let tested = !belief.is_at(rate_max) || made(BELOW) > 0;
         let spent = inquiry.requests as f64 / prices.requests;
-        let dear = usize::from(spent >= 1.0) + usize::from(spent >= 3.0);
-        let refused = trials.iter().filter(|trial| trial.refused).count();
-        let enough = refused >= REFUSED_MIN[dear];
+        let least = if spent >= 3.0 { REFUSED_MIN.1 } else { REFUSED_MIN.0 };
+        let enough = trials.iter().filter(|trial| trial.refused).count() >= least;
         if trials.len() >= inquiry.trials_max || (known && tested && enough) {
             return None;
         }
