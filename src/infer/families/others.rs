@@ -29,6 +29,11 @@ impl Missing {
         self.tokens
     }
 
+    /// Everybody was refused up to then, and that counts: it is as empty as it was.
+    fn hold(&mut self, to: Point) {
+        self.at = to;
+    }
+
     /// Before a request at `t`, to which nobody has come meanwhile; negative when the bucket has been
     /// full for that long.
     fn before(&self, t: f64) -> f64 {
@@ -70,10 +75,14 @@ fn emptied(record: &Excerpt, latency: &Latency, rate: f64) -> Bounds {
         while let Some(trip) = trips.next_if(|trip| record.just_before(trip.t) < p.t) {
             refuse(trip, &missing, &mut bounds);
         }
-        let used = missing.advance(*p);
-        let now = admitted.as_mut().map_or(p.n, |admitted| admitted.at(p.t));
-        if now > std::mem::replace(&mut before, now) {
-            bounds.used(used, 1.0);
+        let refused = admitted.as_mut().is_some_and(|admitted| {
+            let now = admitted.at(p.t);
+            now <= std::mem::replace(&mut before, now)
+        });
+        if refused {
+            missing.hold(*p);
+        } else {
+            bounds.used(missing.advance(*p), 1.0);
         }
     }
     for trip in trips {

@@ -127,50 +127,48 @@ mod tests {
     use crate::infer::Decision;
     use crate::infer::study::conclude::conclude;
     use crate::infer::study::conclusion::{Finding, KindName, LimitFinding, LockoutFinding};
-    use crate::limiter::{Limiter, LimiterSettings, Lockout};
+    use crate::limiter::{Decision as Decided, Limiter, LimiterSettings, Lockout};
     use crate::model::{Identity, Moment, Rate};
 
     /// What is sent: so many at 50 per second, silence for so many seconds, and then at a rate until somebody is refused,
-    /// and ten times more; then one request every so often until it is admitted, and silence for half a minute.
+    /// and some times more; then one request every now and then until it is admitted, and silence for half a minute.
     type Burst = (u32, f64, f64);
 
-    fn study(settings: LimiterSettings, bursts: &[Burst], every: f64) -> LimitFinding {
+    fn study(settings: LimiterSettings, bursts: &[Burst], advised: bool) -> LimitFinding {
         let mut limiter = Limiter::new(&settings);
         let mut attempts = Vec::new();
+        // How long to wait, if it is refused.
         let mut send = |t: f64| {
             let now = Moment::ZERO + Duration::from_secs_f64(t + 0.005);
-            let admitted = limiter.decide(now).is_admitted();
-            let decision = if admitted { Decision::Admitted } else { Decision::Refused };
-            let (answered, party) = (Some(t + 0.01), 0);
-            attempts.push(Attempt {
-                sent: t,
-                answered,
-                decision,
-                party,
-                advice: None,
-                quota: None,
-            });
-            admitted
+            let (decision, wait) = match limiter.decide(now) {
+                Decided::Admitted { .. } => (Decision::Admitted, None),
+                Decided::Refused { retry_after } => {
+                    (Decision::Refused, Some(retry_after.as_secs_f64()))
+                }
+            };
+            let (answered, advice) = (Some(t + 0.01), wait.filter(|_| advised));
+            attempts.push(Attempt { sent: t, answered, decision, party: 0, advice, quota: None });
+            wait
         };
         let mut t = 100.0;
-        for (first, silence, rate) in bursts {
+        for ((first, silence, rate), beyond) in bursts.iter().zip([10, 40, 3, 25, 16, 32]) {
             for _ in 0..*first {
                 send(t);
                 t += 0.02;
             }
             t += silence;
-            while send(t) {
+            while send(t).is_none() {
                 t += 1.0 / rate;
             }
-            for _ in 0..10 {
+            for _ in 0..beyond {
                 t += 1.0 / rate;
                 send(t);
             }
-            // At intervals that no lockout has.
+            // Where nothing is advised, at intervals that no lockout has.
             let mut asked = 1.0;
-            t += every;
-            while !send(t) {
-                t += every * (1.0 + asked % 3.0 * 0.2);
+            t += 0.9;
+            while let Some(wait) = send(t) {
+                t += if advised { wait + 0.01 } else { 0.9 + asked % 3.0 * 0.2 };
                 asked += 1.0;
             }
             t += 30.0;
@@ -195,7 +193,7 @@ mod tests {
         for kind in [log, bucket] {
             for counts_refused in [false, true] {
                 let settings = LimiterSettings { counts_refused, ..LimiterSettings::plain(kind) };
-                let found = study(settings, &bursts, 0.9);
+                let found = study(settings, &bursts, false);
                 assert_eq!(known(&found.kind), Some(KindName::of(&kind)), "{found:?}");
                 let burst = known(&found.burst).expect("a burst");
                 let limit = super::super::burst(&kind);
@@ -212,13 +210,13 @@ mod tests {
         let lockout = Lockout::Fixed(Duration::from_secs(8));
         let settings = LimiterSettings { lockout, ..LimiterSettings::plain(kind) };
         let rates = [90.0, 200.0, 31.0, 60.0, 150.0, 25.0];
-        let found = study(settings, &rates.map(|rate| (0, 0.0, rate)), 0.5);
+        let found = study(settings, &rates.map(|rate| (0, 0.0, rate)), true);
         assert_eq!(known(&found.kind), Some(KindName::FixedWindow), "{found:?}");
         let window = known(&found.window).expect("a window");
         assert!(window.low <= 20.0 && 20.0 <= window.high, "{window:?}");
-        let Some(LockoutFinding::Fixed { seconds }) = known(&found.lockout) else {
+        let Some(LockoutFinding::Advised { seconds }) = known(&found.lockout) else {
             panic!("{:?}", found.lockout);
         };
-        assert!(seconds.low <= 8.0 && 8.0 <= seconds.high, "{seconds:?}");
+        assert!(6.0 < seconds.value && seconds.high <= 8.0, "{seconds:?}");
     }
 }
