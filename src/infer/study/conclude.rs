@@ -184,8 +184,9 @@ fn refused_count(posterior: &Posterior) -> Finding<bool> {
             "none",
         );
     }
-    let odds = posterior.refused_count.unwrap_or(0.0);
-    let confidence = 1.0 / (1.0 + (-odds.abs()).exp());
+    // What was likelier beforehand is not said to have been measured.
+    let told = posterior.refused_count.unwrap_or(0.0);
+    let confidence = 1.0 / (1.0 + (-told.abs()).exp());
     if confidence < SURE {
         return unknown(
             Reason::TooLittleData,
@@ -194,7 +195,7 @@ fn refused_count(posterior: &Posterior) -> Finding<bool> {
              nothing as long as they come",
         );
     }
-    let value = odds > 0.0;
+    let value = told > 0.0;
     let evidence = if value {
         "what was admitted after refusals is explained if they are counted"
     } else {

@@ -20,7 +20,7 @@ pub(super) struct Posterior {
     /// What its pauses are best taken for, and by how much, as a logarithm of the odds; and whether refused requests count.
     pub(super) reading: Reading,
     surely: f64,
-    /// Logarithm of the odds that refused requests count; `None`: that makes no difference.
+    /// Logarithm of how much likelier the record is if refused requests count; `None`: not asked.
     pub(super) refused_count: Option<f64>,
     /// Logarithm of the evidence for all of them together.
     pub(super) evidence: f64,

@@ -38,10 +38,11 @@ impl<F: Fn(&Attempt) -> bool> Readings<'_, F> {
             return Some(plain);
         }
         let Some((counted, likelier)) = self.paused(true) else { return Some(plain) };
-        let odds = likelier - likely + COUNTED;
+        let told = likelier - likely;
+        let odds = told + COUNTED;
         let (mut best, other) = if odds > 0.0 { (counted, plain) } else { (plain, counted) };
         best.mix(other, -odds.abs());
-        Some(Posterior { refused_count: Some(odds), ..best })
+        Some(Posterior { refused_count: Some(told), ..best })
     }
 
     /// What is believed, whatever pauses are; and how likely all of it is then, pauses included, as a logarithm.
