@@ -80,7 +80,8 @@ fn main() -> ExitCode {
 /// Whether everything is said and right, and what is said of the rate and the burst holds the truth.
 fn is_faultless(mark: &mark::Mark) -> bool {
     let covered = mark.rate_covered == Some(true) && mark.burst_covered == Some(true);
-    mark.is_right() && covered && mark.scope == Some(true) && mark.behind.told_right
+    let said_right = mark.scope == Some(true) && mark.refused_count != Some(false);
+    mark.is_right() && covered && said_right && mark.behind.told_right
 }
 
 /// Those of what comes out right; costs are printed beside what is allowed.

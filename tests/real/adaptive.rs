@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
+use crate::alone;
 use crate::bench::Daemon;
 use crate::support::limited::{Express, Headers, Limited, Lockout, Npm, PyLimits, Strategy};
 use crate::support::nginx::{LimitReq, Nginx};
@@ -31,9 +32,6 @@ const MOST_GOODPUT_MIN: f64 = 0.96;
 const REFUSED_MAX: f64 = 0.005;
 /// Where hints tell the limit, in the whole run and for the same reason; the bar in virtual time is none.
 const REFUSED_HINTED_MAX: usize = 2;
-/// A limiter is tried again if it was missed for no reason but the machine's: twice is no accident.
-const TRIES: u32 = 2;
-
 /// nginx without a burst admits a request when the last one that it admitted is long enough ago by its clock, which knows
 /// whole milliseconds. Requests that come q earlier than an even stream would have to be sent by so much further apart. q is
 /// the distance between the median of the gaps and their thousandth part, by the same clock.
@@ -226,14 +224,13 @@ struct Row {
 }
 
 impl Case {
-    /// What it came to in the end, as a row of a table, and what was missed.
+    /// What it came to, as a row of a table, and what was missed.
     fn run(&self) -> Row {
-        let mut last = Row::default();
-        for _ in 0..TRIES {
-            let outcome = self.once();
-            let missed = outcome.missed(self);
-            let learned = outcome.learned_s.map_or("never".to_owned(), |s| format!("{s:.0}"));
-            let row = format!(
+        let outcome = self.once();
+        let learned = outcome.learned_s.map_or("never".to_owned(), |s| format!("{s:.0}"));
+        let missed = outcome.missed(self);
+        Row {
+            text: format!(
                 "| {} | {learned} | {} | {:.1} % | {} of {} | {:.1} |",
                 self.name,
                 outcome.refused_before,
@@ -241,18 +238,10 @@ impl Case {
                 outcome.refused,
                 outcome.sent,
                 outcome.estimate.unwrap_or(f64::NAN),
-            );
-            last = Row {
-                text: row,
-                share: outcome.goodput / outcome.possible,
-                missed: missed.map(|missed| format!("{}: {missed}: {outcome:.3?}", self.name)),
-            };
-            if last.missed.is_none() {
-                break;
-            }
-            println!("{last:?}");
+            ),
+            share: outcome.goodput / outcome.possible,
+            missed: missed.map(|missed| format!("{}: {missed}: {outcome:.3?}", self.name)),
         }
-        last
     }
 
     fn once(&self) -> Outcome {
@@ -364,10 +353,17 @@ fn configuration(target: &str, ceiling: f64) -> String {
 #[test]
 #[ignore = "needs the testbed; tests/run runs it"]
 fn it_holds_just_under_limits_that_others_wrote() {
-    let rows: Vec<Row> = thread::scope(|threads| {
+    let _machine = alone();
+    let mut rows: Vec<Row> = thread::scope(|threads| {
         let running: Vec<_> = CASES.iter().map(|case| threads.spawn(|| case.run())).collect();
         running.into_iter().map(|thread| thread.join().expect("it has an outcome")).collect()
     });
+    // Seven daemons and as many servers get in each other's way. What was missed is tried once more, with nobody beside it:
+    // twice is no accident.
+    for (case, row) in CASES.iter().zip(&mut rows).filter(|(_, row)| row.missed.is_some()) {
+        println!("{row:?}");
+        *row = case.run();
+    }
     println!(
         "| limiter | held after, s | refused till then | of what can be had | refused | estimate, per s |"
     );

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::alone;
 use crate::support::limited::{Express, Limited, PyLimits, Strategy};
 use crate::support::nginx::{LimitReq, Nginx};
 use crate::support::process::{Process, free_ports, temp_dir, write_file};
@@ -270,6 +271,7 @@ fn told(case: &Case) -> (String, Worth) {
 #[test]
 #[ignore = "needs the testbed; tests/run runs it"]
 fn a_probe_tells_what_the_limiters_of_others_are() {
+    let _machine = alone();
     let rows: Vec<(String, Worth)> = std::thread::scope(|threads| {
         let probing: Vec<_> = CASES.iter().map(|case| threads.spawn(move || told(case))).collect();
         probing.into_iter().map(|thread| thread.join().expect("it reports")).collect()

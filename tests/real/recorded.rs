@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::alone;
 use crate::support::http;
 use crate::support::jmeter::LoadTest;
 use crate::support::nginx::{LimitReq, Nginx};
@@ -49,6 +50,7 @@ fn text(path: &PathBuf) -> String {
 #[test]
 #[ignore = "needs the testbed; tests/run runs it"]
 fn jmeter_and_nginx_tell_the_same_of_a_load_test() {
+    let _machine = alone();
     let directory = temp_dir();
     // One limit for all, because all come from one address.
     let limit = LimitReq { rate: "100r/s".to_owned(), burst: 20, ..LimitReq::default() };
@@ -86,6 +88,7 @@ fn jmeter_and_nginx_tell_the_same_of_a_load_test() {
 #[test]
 #[ignore = "needs the testbed; tests/run runs it"]
 fn jmeter_and_the_simulated_api_tell_the_same_of_a_load_test() {
+    let _machine = alone();
     let directory = temp_dir();
     let [port] = free_ports();
     let simulator = "[[limits]]\nname = \"org.rate.per.second\"\nkind = \"fixed_window\"\nlimit = 100\n\

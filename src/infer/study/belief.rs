@@ -137,14 +137,11 @@ impl Belief {
         Some(Experiment { pieces: vec![piece], why: "whether as many are admitted as predicted" })
     }
 
-    /// Where nothing explains what was seen, no prediction tells which experiment would: as many as ever were admitted,
-    /// and more, at one of several rates.
+    /// Where nothing explains what was seen, no prediction tells which experiment would.
     pub(super) fn unexplained(&self, rate_max: f64, nth: usize, most: u64) -> Option<Experiment> {
-        const SLOWER: [f64; 4] = [1.0, 0.6, 0.8, 0.4];
         self.posterior.as_ref().filter(|posterior| !posterior.explains())?;
-        let (rate, count) = (rate_max * SLOWER[nth % SLOWER.len()], most + most / 3 + 20);
-        let pieces = vec![Piece { wait: 0.0, rate, count }];
-        Some(Experiment { pieces, why: "how much is admitted from rest, which nothing explains" })
+        let why = "how much is admitted from rest, which nothing explains";
+        Some(Experiment { pieces: vec![more_than_ever(rate_max, nth, most)], why })
     }
 
     /// Whether it is known if a party shares the limit of the first.
@@ -198,6 +195,13 @@ impl Belief {
         let known = at(0.95).min(at(0.6) * 3.0 + 1.0) + jitter;
         if posterior.explains() { known } else { known.max(UNEXPLAINED) }
     }
+}
+
+/// As many requests as ever were admitted (`most`), and more, at one of several rates.
+pub(super) fn more_than_ever(rate_max: f64, nth: usize, most: u64) -> Piece {
+    const SLOWER: [f64; 4] = [1.0, 0.6, 0.8, 0.4];
+    let (rate, count) = (rate_max * SLOWER[nth % SLOWER.len()], most + most / 3 + 20);
+    Piece { wait: 0.0, rate, count }
 }
 
 /// Seconds of silence after which a limiter has forgotten everything.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Answered, Known, Milestone, Prober, Trial};
 use crate::infer::Decision;
-use crate::infer::study::belief::{BELOW, Belief};
+use crate::infer::study::belief::{BELOW, Belief, more_than_ever};
 use crate::infer::study::design::{Experiment, Piece, Prices};
 use crate::infer::study::plan::{Ended, Order};
 use crate::model::{AttemptId, Moment};
@@ -29,6 +29,10 @@ const AT_TOP: f64 = 30.0;
 const REFUSED_MIN: (usize, usize) = (4, 3);
 /// So many of them may be such that nothing new is expected of them.
 const TESTED_MAX: usize = 8;
+/// So many in a row without a refusal, and what is believed does not tell where refusals begin: from there on, and till
+/// there are so many that a limit was lifted, all that may be sent is.
+const IDLE: std::ops::Range<usize> = 2..8;
+pub(super) const WITHOUT_PREDICTION: &str = "how much is admitted from rest, whatever is predicted";
 /// Experiments about one pair of parties, how much of a quota each of them uses, and quotas that are too small for that:
 /// then they take so many turns.
 const PAIR_TRIALS_MAX: usize = 3;
@@ -304,9 +308,15 @@ impl Prober {
             return None;
         }
         let most = trials.iter().map(|trial| trial.admitted).max().unwrap_or_default();
-        let idle = trials.last().is_some_and(|trial| !trial.refused);
-        if idle && let Some(experiment) = belief.unexplained(rate_max, trials.len(), most) {
+        let idle = trials.iter().rev().take_while(|trial| !trial.refused).count();
+        if idle > 0
+            && let Some(experiment) = belief.unexplained(rate_max, trials.len(), most)
+        {
             return Some(experiment);
+        }
+        if !known && IDLE.contains(&idle) {
+            let pieces = vec![more_than_ever(rate_max, idle - IDLE.start, most)];
+            return Some(Experiment { pieces, why: WITHOUT_PREDICTION });
         }
         let best = || belief.experiment(&prices, now.as_secs_f64(), made);
         // Where everything that is believed predicts the same, it is put to the test.

@@ -4,17 +4,18 @@ use super::*;
 use crate::infer::study::plan::Budget;
 use crate::model::Identity;
 
-/// What a probe does at an API that admits everything: how it ends, and requests sent.
-fn unlimited(requests: u64) -> (Ended, u64) {
+/// A probe at an API that answers after a millisecond what `admits` says of the time, in seconds, until it ends: how it
+/// ended, and requests sent.
+fn probed(requests: u64, mut admits: impl FnMut(f64) -> bool) -> (Prober, Ended, u64) {
     let budget =
-        Budget { requests, throttles: 10, time: Duration::from_secs(3_600), rate: 1_000.0 };
+        Budget { requests, throttles: 1_000, time: Duration::from_secs(36_000), rate: 1_000.0 };
     let parties = vec![Identity::default()];
     let mut now = Moment::ZERO;
     let mut prober = Prober::new(Assignment { parties, budget, peek: false }, now);
     let mut sent = 0;
     loop {
         match prober.poll(now) {
-            Order::Done(ended) => return (ended, sent),
+            Order::Done(ended) => return (prober, ended, sent),
             Order::WakeAt(at) => now = at,
             Order::Stop => {}
             Order::Send { party, rate, count, .. } => {
@@ -22,10 +23,14 @@ fn unlimited(requests: u64) -> (Ended, u64) {
                     let attempt = AttemptId(sent);
                     prober.sent(party, attempt, now);
                     let at = now + Duration::from_millis(1);
-                    let decision = Decision::Admitted;
+                    let admitted = admits(now.as_secs_f64());
+                    let decision = if admitted { Decision::Admitted } else { Decision::Refused };
                     prober.answered(attempt, Answered { decision, at, advice: None, quota: None });
                     now += Duration::from_secs_f64(1.0 / rate);
                     sent += 1;
+                    if !admitted {
+                        break;
+                    }
                 }
             }
         }
@@ -34,8 +39,36 @@ fn unlimited(requests: u64) -> (Ended, u64) {
 
 #[test]
 fn no_more_is_ordered_than_the_budget_allows() {
+    let unlimited = |requests| {
+        let (_, ended, sent) = probed(requests, |_| true);
+        (ended, sent)
+    };
     for requests in [1, 7, 100, 12_345] {
         assert_eq!(unlimited(requests), (Ended::Requests, requests));
     }
     assert_eq!(unlimited(1_000_000).0, Ended::NeverRefused);
+}
+
+#[test]
+fn where_what_is_predicted_does_not_come_it_is_asked_without_a_prediction() {
+    // A window of 300 per 3 s, and of five times as many once it has refused twice.
+    let (mut window, mut admitted, mut refused) = (0.0, 0, 0);
+    let (prober, ..) = probed(1_000_000, |at| {
+        if (at / 3.0).floor() > window {
+            (window, admitted) = ((at / 3.0).floor(), 0);
+        }
+        let admits = admitted < if refused < 2 { 300 } else { 1_500 };
+        if admits {
+            admitted += 1
+        } else {
+            refused += 1
+        }
+        admits
+    });
+    let trials = prober.trials();
+    let first = trials.iter().position(|t| t.why == flow::WITHOUT_PREDICTION).expect("one of them");
+    let refused: Vec<bool> = trials.iter().map(|trial| trial.refused).collect();
+    assert_eq!(refused[first - 3..first], [true, false, false], "{trials:?}");
+    assert_eq!(trials[first].rate, 1_000.0, "{trials:?}");
+    assert!(refused[first..].contains(&true), "{trials:?}");
 }
