@@ -133,7 +133,7 @@ fn alike(truth: &Kind, found: KindName) -> bool {
 pub(crate) fn line(case: &Case, sat: &Sat, mark: &Mark) -> String {
     let (rate, burst) = case.truth();
     format!(
-        "{case}\n   {:?} experiments {} requests {} ({:.1} C) throttles {} seconds {:.0} kind {:?} {:?} rate {rate:.3} off {:?} covered {:?} burst {burst} said {:?} covered {:?}\n   {:?}\n   {}",
+        "{case}\n   {:?} experiments {} requests {} ({:.1} C) throttles {} seconds {:.0} kind {:?} {:?} rate {rate:.3} off {:?} covered {:?} burst {burst} said {:?} covered {:?}\n   {:?}\n   {}\n   {:.2?}",
         sat.ended,
         sat.experiments,
         sat.requests,
@@ -148,6 +148,7 @@ pub(crate) fn line(case: &Case, sat: &Sat, mark: &Mark) -> String {
         mark.burst_covered,
         sat.conclusion.limits.first().map(|l| (known(&l.rate), known(&l.burst), &l.kinds)),
         scope_line(mark),
+        Costs::of(case, sat),
     )
 }
 
@@ -156,22 +157,26 @@ fn scope_line(mark: &Mark) -> String {
     format!("whether refused requests count {refused_count:?} scope right {scope:?} {behind:?}")
 }
 
+impl Costs {
+    fn of(case: &Case, sat: &Sat) -> Self {
+        let (_, burst) = case.truth();
+        let window = case.limiter.kind.window().as_secs_f64();
+        let at = |known: Known, times: f64| {
+            let reached = sat.milestones.iter().find(|m| m.known == known)?;
+            let requests = reached.requests as f64 / (times * (3.0 * burst).max(1_500.0));
+            Some((requests, reached.after.as_secs_f64() / (times * (5.0 * window).max(300.0))))
+        };
+        Self { numbers: at(Known::Numbers, 1.0), kind: at(Known::Kind, 2.0) }
+    }
+}
+
 impl Marks {
     pub(crate) fn enter(&mut self, case: &Case, sat: &Sat, mark: Mark) {
         let found = mark.found.map_or("unknown".to_owned(), |k| k.words().to_owned());
         *self.matrix.entry(case.kind_name()).or_default().entry(found).or_default() += 1;
         *self.ended.entry(format!("{:?}", sat.ended)).or_default() += 1;
         self.all.push(mark);
-        let (_, burst) = case.truth();
-        let window = case.limiter.kind.window().as_secs_f64();
-        let fair = |m: &plimsoll::infer::study::Milestone, times: f64| {
-            let requests = m.requests as f64 / (times * (3.0 * burst).max(1_500.0));
-            (requests, m.after.as_secs_f64() / (times * (5.0 * window).max(300.0)))
-        };
-        let at = |known: Known| sat.milestones.iter().find(|m| m.known == known);
-        let numbers = at(Known::Numbers).map(|m| fair(m, 1.0));
-        let kind = at(Known::Kind).map(|m| fair(m, 2.0));
-        self.costs.push(Costs { numbers, kind });
+        self.costs.push(Costs::of(case, sat));
     }
 
     pub(crate) fn share(&self, of: impl Fn(&Mark) -> bool) -> f64 {

@@ -1,5 +1,6 @@
 //! From a record to a conclusion.
 
+use super::belief::to_forget;
 use super::conclusion::{
     Conclusion, Figure, Finding, LimitFinding, LockoutFinding, Material, Reason, WithoutPrior,
 };
@@ -33,9 +34,8 @@ pub fn conclude(observations: &Observations) -> Conclusion {
     peeks::tell(observations, &mut pairs);
     let limit = match posterior {
         Some(posterior) => LimitFinding {
-            lockout: lockout::lockout(observations, posterior, belongs),
             scope: scope::scope(&observations.parties, &pairs),
-            ..limit(posterior)
+            ..limit(posterior, lockout::lockout(observations, posterior, belongs))
         },
         None => self_limited(observations),
     };
@@ -65,10 +65,10 @@ pub fn conclude(observations: &Observations) -> Conclusion {
 /// The limit behind the first, such as one per tenant outside of one per token; `None`: none was met.
 fn behind(observations: &Observations, inner: &Inner) -> Option<LimitFinding> {
     let outer = Outer::of(observations, inner).filter(Outer::is_certain)?;
+    let lockout = lockout::lockout(&outer.residue, &outer.posterior, |a| outer.belongs(a));
     Some(LimitFinding {
-        lockout: lockout::lockout(&outer.residue, &outer.posterior, |a| outer.belongs(a)),
         scope: scope::scope(&observations.parties, &outer.pairs),
-        ..limit(&outer.posterior)
+        ..limit(&outer.posterior, lockout)
     })
 }
 
@@ -93,14 +93,15 @@ fn unknown<T>(reason: Reason, detail: &str, experiment: &str) -> Finding<T> {
     Finding::Unknown { reason, detail: detail.to_owned(), experiment: experiment.to_owned() }
 }
 
-fn limit(posterior: &Posterior) -> LimitFinding {
+fn limit(posterior: &Posterior, lockout: Finding<LockoutFinding>) -> LimitFinding {
     let kinds = posterior.kinds();
     if !posterior.explains() {
-        return everything_unknown(
+        let nothing = everything_unknown(
             Reason::SeveralLayers,
             "no single limit of the known kinds predicts what was admitted and refused",
             "the same traffic by one credential alone; or a probe, which sends from rest",
         );
+        return LimitFinding { lockout, ..nothing };
     }
     let said = kinds.first().copied().filter(|k| k.probability > SURE);
     let kind = said.map(|k| k.kind);
@@ -131,7 +132,8 @@ fn limit(posterior: &Posterior) -> LimitFinding {
         burst: figure(posterior.burst(kind), of()),
         window: figure(posterior.window(kind), of()),
         phase: phase(posterior),
-        refused_count: refused_count(posterior),
+        refused_count: refused_count(posterior, &lockout),
+        lockout,
         kinds,
         ..everything_unknown(Reason::NotIdentifiable, "nothing tells", "a probe")
     }
@@ -167,7 +169,7 @@ fn phase(posterior: &Posterior) -> Finding<Figure> {
 }
 
 /// Whether refused requests count as admitted ones do.
-fn refused_count(posterior: &Posterior) -> Finding<bool> {
+fn refused_count(posterior: &Posterior, lockout: &Finding<LockoutFinding>) -> Finding<bool> {
     let differs = |m: &Member| {
         matches!(
             m.kind,
@@ -181,6 +183,18 @@ fn refused_count(posterior: &Posterior) -> Finding<bool> {
         return unknown(
             Reason::NotIdentifiable,
             "a limit of this kind admits as many if refused requests count as if not",
+            "none",
+        );
+    }
+    // Whoever is locked out uses up nothing, and comes back to a limit that has forgotten who was refused.
+    let locked = match lockout {
+        Finding::Known { value, .. } => value.seconds().map_or(0.0, |seconds| seconds.high),
+        Finding::Unknown { .. } => 0.0,
+    };
+    if posterior.members.first().is_some_and(|m| to_forget(&m.kind) <= locked) {
+        return unknown(
+            Reason::NotIdentifiable,
+            "the lockout lasts until the limit has forgotten what it refused",
             "none",
         );
     }

@@ -103,6 +103,19 @@ pub enum LockoutFinding {
     },
 }
 
+impl LockoutFinding {
+    /// How long it lasts, in seconds; `None`: there is none.
+    #[must_use]
+    pub fn seconds(&self) -> Option<Figure> {
+        match self {
+            Self::None => None,
+            Self::Advised { seconds } | Self::Fixed { seconds } | Self::Extended { seconds } => {
+                Some(*seconds)
+            }
+        }
+    }
+}
+
 /// One limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitFinding {

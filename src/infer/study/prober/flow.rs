@@ -16,8 +16,10 @@ const ASK_AFTER: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0
 /// The first rate of a search, as a share of the highest, and how much faster each piece of it is.
 const FIRST: f64 = 0.001;
 const FASTER: f64 = 1.25;
-/// Seconds that a piece of the search takes.
-const SEARCH_PIECE: f64 = 0.25;
+/// Seconds that a piece of the search takes: less where the highest rate is high, or most of what a small bucket costs is
+/// what it admits meanwhile. All pieces up to that rate are five times the last.
+const SEARCH_PIECE: (f64, f64) = (0.1, 0.25);
+const SEARCH_LAST: f64 = 100.0;
 /// After so many experiments it is not going to know better.
 const EXPERIMENTS_MAX: usize = 30;
 /// The longest rest, as a share of the time that the budget allows.
@@ -387,10 +389,11 @@ impl Prober {
     /// Faster and faster, up to what the budget allows.
     fn search(&self) -> Vec<Part> {
         let top = self.assignment.budget.rate;
+        let piece = (SEARCH_LAST / top).clamp(SEARCH_PIECE.0, SEARCH_PIECE.1);
         let mut rate = (top * FIRST).max(1.0).min(top);
         let mut parts = Vec::new();
         loop {
-            let seconds = if rate >= top { 400.0 * SEARCH_PIECE } else { SEARCH_PIECE };
+            let seconds = if rate >= top { 400.0 * piece } else { piece };
             let count = (rate * seconds).ceil() as u64;
             parts.push(Part { party: 0, piece: Piece { wait: 0.0, rate, count } });
             if rate >= top {
