@@ -20,6 +20,8 @@ const FASTER: f64 = 1.25;
 /// what it admits meanwhile. All pieces up to that rate are five times the last.
 const SEARCH_PIECE: (f64, f64) = (0.1, 0.25);
 const SEARCH_LAST: f64 = 100.0;
+/// ... and that it goes on at the highest rate: longer than nearly every window.
+const SEARCH_TOP: f64 = 100.0;
 /// After so many experiments it is not going to know better.
 const EXPERIMENTS_MAX: usize = 30;
 /// The longest rest, as a share of the time that the budget allows.
@@ -393,7 +395,7 @@ impl Prober {
         let mut rate = (top * FIRST).max(1.0).min(top);
         let mut parts = Vec::new();
         loop {
-            let seconds = if rate >= top { 400.0 * piece } else { piece };
+            let seconds = if rate >= top { SEARCH_TOP } else { piece };
             let count = (rate * seconds).ceil() as u64;
             parts.push(Part { party: 0, piece: Piece { wait: 0.0, rate, count } });
             if rate >= top {
