@@ -1,5 +1,6 @@
 //! The probe: orders one experiment after the other until it knows, or its budget is used up.
 
+mod choice;
 mod flow;
 mod together;
 

@@ -66,9 +66,22 @@ fn where_what_is_predicted_does_not_come_it_is_asked_without_a_prediction() {
         admits
     });
     let trials = prober.trials();
-    let first = trials.iter().position(|t| t.why == flow::WITHOUT_PREDICTION).expect("one of them");
+    let first =
+        trials.iter().position(|t| t.why == choice::WITHOUT_PREDICTION).expect("one of them");
     let refused: Vec<bool> = trials.iter().map(|trial| trial.refused).collect();
     assert_eq!(refused[first - 3..first], [true, false, false], "{trials:?}");
     assert_eq!(trials[first].rate, 1_000.0, "{trials:?}");
     assert!(refused[first..].contains(&true), "{trials:?}");
+}
+
+#[test]
+fn a_limit_over_a_minute_is_met_at_the_highest_rate() {
+    // More than that rate sends in a minute, and less than it sends in what a search takes.
+    let mut admitted = 0;
+    let (prober, ..) = probed(1_000_000, |_| {
+        admitted += 1;
+        admitted <= 61_000
+    });
+    let search = &prober.trials()[0];
+    assert!(search.refused && search.admitted == 61_000, "{search:?}");
 }

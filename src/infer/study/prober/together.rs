@@ -2,7 +2,8 @@
 //! less than its own limit admits, so whatever is refused another limit refuses, which is then measured like the first.
 
 use super::Prober;
-use super::flow::{Inquiry, Part};
+use super::choice::Inquiry;
+use super::flow::Part;
 use crate::infer::study::belief::Belief;
 use crate::infer::study::conclusion::{Finding, PairFinding};
 use crate::infer::study::design::Piece;
