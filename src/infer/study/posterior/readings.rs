@@ -205,6 +205,23 @@ mod tests {
     }
 
     #[test]
+    fn a_lockout_hides_whether_refused_requests_count() {
+        let kind = Kind::SlidingLog { limit: 60, window: Duration::from_secs(7) };
+        let lockout = Lockout::Fixed(Duration::from_secs(10));
+        for counts_refused in [false, true] {
+            let settings = LimiterSettings { lockout, counts_refused, kind };
+            let found =
+                study(settings, &[40.0, 100.0, 13.0, 60.0, 18.0].map(|r| (0, 0.0, r)), true);
+            assert_eq!(known(&found.kind), Some(KindName::SlidingLog), "{found:?}");
+            let hidden = "the lockout lasts until the limit has forgotten";
+            assert!(
+                matches!(&found.refused_count, Finding::Unknown { detail, .. } if detail.starts_with(hidden)),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_pause_is_a_lockout_or_the_rest_of_a_longer_window() {
         let phase = Duration::from_secs(3);
         let kind = Kind::FixedWindow { limit: 300, window: Duration::from_secs(20), phase };
