@@ -206,12 +206,12 @@ mod tests {
 
     #[test]
     fn a_lockout_hides_whether_refused_requests_count() {
-        let kind = Kind::SlidingLog { limit: 60, window: Duration::from_secs(7) };
+        let kind = Kind::SlidingLog { limit: 60, window: Duration::from_secs(5) };
         let lockout = Lockout::Fixed(Duration::from_secs(10));
+        let bursts = [(0, 0.0, 40.0), (30, 4.2, 100.0), (0, 0.0, 15.0), (20, 4.4, 60.0)];
         for counts_refused in [false, true] {
             let settings = LimiterSettings { lockout, counts_refused, kind };
-            let found =
-                study(settings, &[40.0, 100.0, 13.0, 60.0, 18.0].map(|r| (0, 0.0, r)), true);
+            let found = study(settings, &bursts, true);
             assert_eq!(known(&found.kind), Some(KindName::SlidingLog), "{found:?}");
             let hidden = "the lockout lasts until the limit has forgotten";
             assert!(
