@@ -230,12 +230,7 @@ pub(super) fn rows(limit: &LimitFinding) -> Vec<Row> {
         row(window, &limit.window, figure(seconds)),
         row("scope", &limit.scope, |found| (whole_scope(found), String::new())),
         row("lockout", &limit.lockout, |found| {
-            let between = match found {
-                LockoutFinding::None => String::new(),
-                LockoutFinding::Advised { seconds: s }
-                | LockoutFinding::Fixed { seconds: s }
-                | LockoutFinding::Extended { seconds: s } => interval(s, seconds),
-            };
+            let between = found.seconds().map_or_else(String::new, |s| interval(&s, seconds));
             (lockout(found), between)
         }),
         row("refused requests", &limit.refused_count, |counted| {

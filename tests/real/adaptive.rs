@@ -216,7 +216,7 @@ impl Outcome {
 }
 
 /// A row of the table, what it had of what could be had, and what was missed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Row {
     text: String,
     share: f64,
